@@ -1,0 +1,158 @@
+"""Money that moves without a trade: deposits, withdrawals, dividends, interest, fees, earmarks.
+
+Each entry is a stream of its own, named by the reference that the outside world gave it, so the
+same entry cannot be booked twice.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from aggregates.base import Aggregate, Command, Event, check, record, topic
+from aggregates.money import Money
+
+Purpose = Literal["draw", "payroll", "income_tax"]
+Purse = Literal["float", "tax_reserve", "payroll_reserve", "reinvestment_pool"]
+
+
+def capital_stream(reference: str) -> str:
+    return f"capital-{reference}"
+
+
+class _Entry(Event, frozen=True, kw_only=True):
+    reference: str
+    currency: str
+    amount: Decimal
+    reason: str
+
+
+@topic("Capital.Deposited")
+class CapitalDeposited(_Entry, frozen=True, kw_only=True):
+    """Owner's money came into the account: cash float against opening equity."""
+
+
+@topic("Capital.Withdrawn")
+class CapitalWithdrawn(_Entry, frozen=True, kw_only=True):
+    """Money left the account from ``purse``, for the owner or for what a reserve was kept for."""
+
+    purse: Purse
+    purpose: Purpose
+
+
+@topic("Capital.DividendReceived")
+class DividendReceived(_Entry, frozen=True, kw_only=True):
+    """``amount`` is gross; ``withheld`` is the tax kept back at the source."""
+
+    symbol: str
+    withheld: Decimal
+
+
+@topic("Capital.InterestReceived")
+class InterestReceived(_Entry, frozen=True, kw_only=True):
+    pass
+
+
+@topic("Capital.FeeCharged")
+class FeeCharged(_Entry, frozen=True, kw_only=True):
+    pass
+
+
+@topic("Capital.MarginInterestCharged")
+class MarginInterestCharged(_Entry, frozen=True, kw_only=True):
+    pass
+
+
+@topic("Capital.Earmarked")
+class CapitalEarmarked(_Entry, frozen=True, kw_only=True):
+    """Cash moved between the purses of the one account: a transfer, never an expense."""
+
+    purse_from: Purse
+    purse_to: Purse
+
+
+class _Record(Command, frozen=True, kw_only=True):
+    reference: str
+    currency: str
+    amount: Decimal
+    reason: str
+
+
+class RecordDeposit(_Record, frozen=True, kw_only=True):
+    pass
+
+
+class RecordWithdrawal(_Record, frozen=True, kw_only=True):
+    purse: Purse = "float"
+    purpose: Purpose = "draw"
+
+
+class RecordDividend(_Record, frozen=True, kw_only=True):
+    symbol: str
+    withheld: Decimal = Decimal(0)
+
+
+class RecordInterest(_Record, frozen=True, kw_only=True):
+    pass
+
+
+class RecordFee(_Record, frozen=True, kw_only=True):
+    pass
+
+
+class RecordMarginInterest(_Record, frozen=True, kw_only=True):
+    pass
+
+
+class Earmark(_Record, frozen=True, kw_only=True):
+    purse_from: Purse
+    purse_to: Purse
+
+
+class CapitalEntry(Aggregate):
+    """One movement of money under one reference."""
+
+    def deposit(self, c: RecordDeposit) -> None:
+        self.check_new(c)
+        self.emit(record(CapitalDeposited, c))
+
+    def withdraw(self, c: RecordWithdrawal) -> None:
+        self.check_new(c)
+        self.emit(record(CapitalWithdrawn, c))
+
+    def dividend(self, c: RecordDividend) -> None:
+        self.check_new(c)
+        withheld = Money.of(c.withheld, c.currency)
+        check(
+            0 <= withheld.minor <= Money.of(c.amount, c.currency).minor,
+            f"Dividend {c.reference}: the tax withheld must be between 0 and the gross amount.",
+        )
+        self.emit(record(DividendReceived, c))
+
+    def interest(self, c: RecordInterest) -> None:
+        self.check_new(c)
+        self.emit(record(InterestReceived, c))
+
+    def fee(self, c: RecordFee) -> None:
+        self.check_new(c)
+        self.emit(record(FeeCharged, c))
+
+    def margin_interest(self, c: RecordMarginInterest) -> None:
+        self.check_new(c)
+        self.emit(record(MarginInterestCharged, c))
+
+    def earmark(self, c: Earmark) -> None:
+        self.check_new(c)
+        check(c.purse_from != c.purse_to, f"{c.reference}: the two purses are the same.")
+        self.emit(record(CapitalEarmarked, c))
+
+    def check_new(self, c: _Record) -> None:
+        check(self.version == 0, f"{c.reference} is booked already; nothing was booked again.")
+        check(bool(c.reason.strip()), f"{c.reference}: say why the money moves.")
+        check(
+            Money.of(c.amount, c.currency).minor > 0,
+            f"{c.reference}: an amount is above 0; the direction is in the kind of entry.",
+        )
+
+    def apply(self, event: Event) -> None:
+        """The version alone tells that the reference is taken."""

@@ -1,0 +1,18 @@
+"""Every event there is: importing this module fills the allow-list of topics."""
+
+from __future__ import annotations
+
+from aggregates import (
+    books,
+    capital,
+    chart_of_accounts,
+    configuration,
+    instrument,
+    order_messages,
+    session,
+)
+from aggregates.base import TOPICS
+
+FAMILIES = (books, capital, chart_of_accounts, configuration, instrument, order_messages, session)
+
+__all__ = ["FAMILIES", "TOPICS"]
