@@ -1,0 +1,1 @@
+"""The append-only log: envelope, codec, recorder, hash chain, feed, verification."""

@@ -1,0 +1,101 @@
+"""The event store as an ``eventsourcing`` application: load an aggregate, save what it decided."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.persistence import ApplicationRecorder, Mapper
+from eventsourcing.sqlite import SQLiteFactory
+from eventsourcing.utils import Environment, EnvType
+
+from aggregates.base import Aggregate, Command, NewEvent
+from eventstore.codec import EventMapper, command_content
+from eventstore.envelope import CommandContext
+from eventstore.recorder import ChainRecorder, CommandRepeated, Head, StorePool
+
+A = TypeVar("A", bound=Aggregate)
+
+
+class Store(Application[str]):
+    """One bot's history, open for writing. ``now_us`` is the injected clock, UTC microseconds."""
+
+    def __init__(
+        self, path: Path, *, blind_key: bytes, now_us: Callable[[], int], software_version: str
+    ) -> None:
+        self.path = path
+        self._blind_key = blind_key
+        self._now_us = now_us
+        self._software_version = software_version
+        path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__({"SQLITE_DBNAME": str(path), "ORIGINATOR_ID_TYPE": "text"})
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """Only what is passed: the process environment never configures the store."""
+        return Environment(name, dict(env or {}))
+
+    def construct_factory(self, env: Environment) -> SQLiteFactory:  # type: ignore[override]
+        factory = SQLiteFactory(env)
+        library_pool = factory.datastore.pool
+        factory.datastore.pool = StorePool(db_name=str(self.path))
+        library_pool.close()
+        return factory
+
+    def construct_mapper(self) -> Mapper[str]:
+        return EventMapper(self._blind_key)
+
+    def construct_recorder(self) -> ApplicationRecorder:
+        assert isinstance(self.factory, SQLiteFactory)  # noqa: S101 - made just above
+        self.chain = ChainRecorder(self.factory.datastore, self._now_us, self._software_version)
+        if not self.path.exists() or not self.path.stat().st_size or not self.chain_is_laid():
+            self.chain.create_table()
+        return self.chain
+
+    def chain_is_laid(self) -> bool:
+        """Whether the tables exist: a store that was killed while it was made is made again."""
+        c: Any
+        with self.chain.datastore.transaction(commit=False) as c:
+            found = c.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'"
+            ).fetchone()
+            return bool(found[0] == 3)
+
+    def load(self, kind: type[A], stream: str) -> A:
+        """The aggregate as its stream says; an unused stream gives a fresh one."""
+        try:
+            loaded: A = self.repository.get(stream, projector_func=partial(_project, kind, stream))
+        except AggregateNotFoundError:
+            return kind(stream)
+        return loaded
+
+    def record(self, context: CommandContext, *changed: Aggregate) -> list[int]:
+        """Append what the aggregates decided, in one transaction; returns the positions.
+
+        The same command asked again returns the positions of the first time.
+        """
+        try:
+            recordings = self.save(*changed, context=context)
+        except CommandRepeated as repeated:
+            return repeated.positions
+        return [recording.notification.id for recording in recordings]
+
+    def head(self) -> Head:
+        return self.chain.head()
+
+
+def digest_of(command: Command) -> bytes:
+    """SHA-256 of the command's content; asking again later gives the same digest."""
+    return hashlib.sha256(command_content(command)).digest()
+
+
+def _project(kind: type[A], stream: str, aggregate: A | None, events: Any) -> A | None:
+    found = aggregate
+    for new in events:
+        assert isinstance(new, NewEvent)  # noqa: S101 - our mapper makes no other
+        found = found or kind(stream)
+        found.fold(new.event)
+    return found

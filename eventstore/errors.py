@@ -1,0 +1,25 @@
+"""What can be wrong with a store, told apart by what the reader has to do next."""
+
+from __future__ import annotations
+
+from aggregates.errors import TradeBotError
+
+
+class StoreUnreadable(TradeBotError):
+    """Not a store, truncated, of a newer schema, or locked: nothing was changed (exit code 3)."""
+
+
+class UnknownEvent(StoreUnreadable):
+    """An event that this version does not know; a newer version wrote it."""
+
+
+class CommandConflict(TradeBotError):
+    """The same command id came with other content; the first result stands."""
+
+
+class ConcurrentChange(TradeBotError):
+    """Another writer changed the stream first; load it again and decide again."""
+
+
+class ClockBehind(TradeBotError):
+    """The clock is behind the newest event by more than is safe: entries are refused."""

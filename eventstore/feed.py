@@ -1,0 +1,114 @@
+"""Reading history: the pull feed, single events, positions by time. Read-only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aggregates.base import Event
+from eventstore.codec import decode
+from eventstore.envelope import COLUMN_LIST, Envelope
+from eventstore.recorder import Head, read_head
+from eventstore.schema import open_reader, unreadable
+
+
+class Feed:
+    """A store seen by a reader. Safe beside a running writer; never writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = open_reader(path)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as e:
+            raise unreadable(str(self.path), e) from None
+
+    def head(self) -> Head:
+        """Position, hash and time of the newest event."""
+        try:
+            return read_head(self._connection)
+        except sqlite3.Error as e:
+            raise unreadable(str(self.path), e) from None
+
+    def read(self, after: int, limit: int, until: int | None = None) -> list[Envelope]:
+        """Up to ``limit`` rows with ``after < position <= until``, in order."""
+        last = 2**62 if until is None else until
+        rows = self._rows(
+            f"SELECT {COLUMN_LIST} FROM stored_events WHERE position > ? AND position <= ?"
+            " ORDER BY position LIMIT ?",
+            (after, last, limit),
+        )
+        return [Envelope(*row) for row in rows]
+
+    def at(self, position: int) -> Envelope | None:
+        found = self.read(position - 1, 1, position)
+        return found[0] if found else None
+
+    def all(self, after: int = 0, batch: int = 2000) -> Iterator[Envelope]:
+        """Every row after a position, batch by batch, so that memory stays flat."""
+        while rows := self.read(after, batch):
+            yield from rows
+            after = rows[-1].position
+
+    def position_at(self, recorded_at: int) -> int:
+        """The last position recorded at or before that time (UTC microseconds); 0 when none."""
+        # recorded_at never goes backwards, so the positions up to it are a prefix of the log
+        low, high = 0, self.head().position
+        while low < high:
+            middle = (low + high + 1) // 2
+            row = self.at(middle)
+            if row is not None and row.recorded_at <= recorded_at:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def search(
+        self, topics: tuple[str, ...] = (), stream: str = "", text: str = ""
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A WHERE clause for filters: topics or families ("Order"), stream prefix, payload text."""
+        clauses, parameters = ["1"], []
+        if topics:
+            alternatives = " OR ".join("topic = ? OR topic LIKE ? || '.%'" for _ in topics)
+            clauses.append(f"({alternatives})")
+            parameters += [t for topic in topics for t in (topic, topic)]
+        if stream:
+            clauses.append("(originator_id = ? OR correlation_id = ?)")
+            parameters += [stream, stream]
+        if text:
+            clauses.append("instr(CAST(state AS TEXT), ?) > 0")
+            parameters.append(text)
+        return " AND ".join(clauses), tuple(parameters)
+
+    def page(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        topics: tuple[str, ...] = (),
+        stream: str = "",
+        text: str = "",
+    ) -> list[Envelope]:
+        """Rows with ``after < position < before`` that match the filters, in either order."""
+        where, parameters = self.search(topics, stream, text)
+        order = "DESC" if newest_first else "ASC"
+        rows = self._rows(
+            f"SELECT {COLUMN_LIST} FROM stored_events WHERE {where} AND position > ?"
+            f" AND position < ? ORDER BY position {order} LIMIT ?",
+            (*parameters, after, 2**62 if before is None else before, limit),
+        )
+        return [Envelope(*row) for row in rows]
+
+
+def event_of(row: Envelope) -> Event:
+    """The typed event of a row. Raises UnknownEvent."""
+    return decode(row.topic, row.schema_version, row.state, f"Event {row.position}")
