@@ -1,0 +1,216 @@
+"""What every projection shares: rows and tracked position in one transaction, rebuild, digest."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Self
+
+from aggregates.base import Event
+from aggregates.errors import TradeBotError
+from eventstore.envelope import GENESIS, Envelope
+from eventstore.feed import Feed, event_of
+
+BATCH = 2000
+BUSY_TIMEOUT_S = 10
+Progress = Callable[[int, int], None]
+
+
+class ProjectionHalted(TradeBotError):
+    """An event that a view cannot fold. The view stands where it was; the event is safe."""
+
+
+class ProjectionMismatch(TradeBotError):
+    """A view's file does not have the tables, or the history, of this version: start is blocked."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """For callers that show nothing."""
+
+
+class Projection:
+    """A fold of events into tables of one SQLite file. Can be thrown away and rebuilt.
+
+    Subclasses give ``schema`` (with a ``tracking`` table), ``fold``, ``flush`` and ``forget``.
+    """
+
+    name: ClassVar[str]
+    schema: ClassVar[str]
+    application_id: ClassVar[int] = 0x54425052  # "TBPR"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._cached_at: int | None = None
+
+    # -- opening ---------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open for writing, or make an empty one. Raises ProjectionMismatch for other tables."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            cls._lay(connection, str(path))
+        except sqlite3.DatabaseError as e:
+            connection.close()
+            raise ProjectionMismatch(
+                f"{path} cannot be used as the {cls.name}: {e}. Nothing was changed. Move it away; "
+                "it is rebuilt from the events at the next start."
+            ) from None
+        return cls(connection)
+
+    @classmethod
+    def in_memory(cls, copy_of: Path | None = None) -> Self:
+        """A view of its own for a reader: empty, or a copy of a file that is not touched."""
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        if copy_of is not None:
+            source = sqlite3.connect(f"{copy_of.resolve().as_uri()}?mode=ro", uri=True)
+            source.backup(connection, pages=-1)
+            source.close()
+        cls._lay(connection, str(copy_of or ":memory:"))
+        return cls(connection)
+
+    @classmethod
+    def read_only(cls, path: Path) -> Self:
+        """For queries beside a writer; changes no content."""
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        cls._check_tables(connection, str(path))
+        return cls(connection)
+
+    @classmethod
+    def _lay(cls, connection: sqlite3.Connection, where: str) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            for statement in _statements(cls.schema):
+                connection.execute(statement)
+            connection.execute("INSERT INTO tracking VALUES (1, 0, ?)", (GENESIS,))
+            connection.execute(f"PRAGMA application_id = {cls.application_id}")
+        connection.execute("COMMIT")
+        cls._check_tables(connection, where)
+
+    @classmethod
+    def _check_tables(cls, connection: sqlite3.Connection, where: str) -> None:
+        fresh = sqlite3.connect(":memory:")
+        fresh.executescript(cls.schema)
+        sql = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+        expected, found = dict(fresh.execute(sql)), dict(connection.execute(sql))
+        fresh.close()
+        wrong = sorted(n for n in expected.keys() | found if expected.get(n) != found.get(n))
+        if wrong:
+            raise ProjectionMismatch(
+                f"The tables of the {cls.name} at {where} are not those of this version "
+                f"({', '.join(wrong)}). The start is blocked and nothing was changed; the events "
+                "are safe. Move the file away: it is rebuilt from the events at the next start."
+            )
+
+    # -- folding ---------------------------------------------------------------------------
+
+    def fold(self, row: Envelope, event: Event) -> None:
+        """Turn one event into rows. An event that concerns other views is passed over."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write the rows gathered since the last flush."""
+
+    def forget(self) -> None:
+        """Drop everything cached: the file is at another position than it was left at."""
+
+    def tracked(self) -> tuple[int, bytes]:
+        """Position and hash of the last event folded."""
+        row = self.connection.execute("SELECT position, hash FROM tracking").fetchone()
+        return row[0], row[1]
+
+    def catch_up(
+        self, feed: Feed, until: int | None = None, progress: Progress = no_progress
+    ) -> int:
+        """Fold what is new, exactly once; returns the position reached. Raises ProjectionHalted."""
+        last = feed.head().position if until is None else until
+        while True:
+            reached, folded = self._fold_batch(feed, last)
+            progress(reached, last)
+            if not folded:
+                return reached
+
+    def _fold_batch(self, feed: Feed, last: int) -> tuple[int, int]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            position, digest = self.tracked()
+            if position != self._cached_at:
+                self.forget()
+            self._check_same_history(feed, position, digest)
+            rows = feed.read(position, BATCH, last)
+            for row in rows:
+                self._fold_one(row)
+            if rows:
+                self.flush()
+                position = rows[-1].position
+                self.connection.execute(
+                    "UPDATE tracking SET position = ?, hash = ?", (position, rows[-1].hash)
+                )
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._cached_at = None
+            self.connection.execute("ROLLBACK")
+            raise
+        self._cached_at = position
+        return position, len(rows)
+
+    def _fold_one(self, row: Envelope) -> None:
+        try:
+            self.fold(row, event_of(row))
+        except (ValueError, KeyError, ArithmeticError, TradeBotError) as e:
+            raise ProjectionHalted(
+                f"The {self.name} stops before event {row.position} ({row.topic}): {e} "
+                "The event is kept and earlier figures stand; nothing was half written."
+            ) from e
+
+    def _check_same_history(self, feed: Feed, position: int, digest: bytes) -> None:
+        if not position or position == self._cached_at:
+            return
+        row = feed.at(position)
+        if row is None or row.hash != digest:
+            raise ProjectionMismatch(
+                f"The {self.name} was built from another history: its event {position} is not the "
+                "store's. The start is blocked and nothing was changed. Verify the store against a "
+                "backup first; if the store is right, move the file away and it is rebuilt."
+            )
+
+    # -- proof -----------------------------------------------------------------------------
+
+    def digest(self) -> str:
+        """SHA-256 over every row of every table, in order: equal content, equal digest."""
+        digest = hashlib.sha256()
+        tables = self.connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+        ).fetchall()
+        for (table,) in tables:
+            digest.update(f"\n{table}\n".encode())
+            for row in self.connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
+                digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _statements(schema: str) -> list[str]:
+    """The statements of a schema file, one by one, so that they run inside a transaction."""
+    statements, pending = [], ""
+    for line in schema.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            statements.append(pending)
+            pending = ""
+    return statements

@@ -1,0 +1,154 @@
+"""Cost pools: average cost or first in, first out, in the order of (effective date, position).
+
+Pure arithmetic in integers: units are 1e-9, costs are minor units. One pool is one account of one
+security (1110.SYM): the sleeves never share a lot (architecture, rule 5).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import date
+from typing import Literal, NamedTuple
+
+from aggregates.errors import DomainError
+from aggregates.money import divide_half_even
+
+Kind = Literal["buy", "sell", "split"]
+
+
+class Movement(NamedTuple):
+    """One purchase, sale or split. Sorting movements gives the order that costs follow.
+
+    ``amount`` is the gross cost or gross proceeds, minor units; the ratio is for splits.
+    """
+
+    effective_date: str
+    position: int
+    kind: Kind
+    units: int
+    amount: int
+    new_units: int = 1
+    old_units: int = 1
+
+
+class LotChange(NamedTuple):
+    """What a movement did to one lot; ``lot`` is the position of the purchase that opened it."""
+
+    lot: int
+    acquired_on: str
+    units: int
+    cost: int
+
+
+class Outcome(NamedTuple):
+    """What a movement did to its pool: change of units and cost, the gain, the lots touched."""
+
+    units: int
+    cost: int
+    gain_short: int
+    gain_long: int
+    lots: tuple[LotChange, ...]
+
+
+class Lot:
+    __slots__ = ("acquired_on", "cost", "lot", "units")
+
+    def __init__(self, lot: int, acquired_on: str, units: int, cost: int) -> None:
+        self.lot, self.acquired_on, self.units, self.cost = lot, acquired_on, units, cost
+
+
+class Pool:
+    """Units and cost of one security in one sleeve, with its lots oldest first."""
+
+    def __init__(self, method: str, units: int = 0, cost: int = 0) -> None:
+        self.method = method
+        self.units = units
+        self.cost = cost
+        self.lots: deque[Lot] = deque()
+        self.last: tuple[str, int] = ("", 0)
+
+    def apply(self, m: Movement) -> Outcome:
+        """Fold one movement that comes after all before it. Raises DomainError when short."""
+        self.last = (m.effective_date, m.position)
+        if m.kind == "buy":
+            return self._buy(m)
+        return self._sell(m) if m.kind == "sell" else self._split(m)
+
+    def _buy(self, m: Movement) -> Outcome:
+        self.units += m.units
+        self.cost += m.amount
+        self.lots.append(Lot(m.position, m.effective_date, m.units, m.amount))
+        change = LotChange(m.position, m.effective_date, m.units, m.amount)
+        return Outcome(m.units, m.amount, 0, 0, (change,))
+
+    def _sell(self, m: Movement) -> Outcome:
+        if m.units > self.units:
+            raise DomainError(
+                f"the sale of {m.units / 1e9:g} units on {m.effective_date} is more than the "
+                f"{self.units / 1e9:g} held then. Compare the fills with the broker's statement."
+            )
+        relieved = tuple(self._relieve(m.units))
+        lot_cost = -sum(change.cost for change in relieved)
+        if self.method == "fifo":
+            cost = lot_cost
+        else:
+            # the sale of the last unit relieves exactly what is left
+            cost = divide_half_even(self.cost * m.units, self.units) if self.units else 0
+        self.units -= m.units
+        self.cost -= cost
+        gain_long = self._long_gain(m, relieved, cost)
+        return Outcome(-m.units, -cost, m.amount - cost - gain_long, gain_long, relieved)
+
+    def _long_gain(self, m: Movement, relieved: Iterable[LotChange], cost: int) -> int:
+        """The part of the gain on units held for more than a year, first in, first out."""
+        long = [c for c in relieved if held_over_a_year(c.acquired_on, m.effective_date)]
+        units = -sum(c.units for c in long)
+        if not units:
+            return 0
+        proceeds = divide_half_even(m.amount * units, m.units)
+        if self.method == "fifo":
+            return proceeds + sum(c.cost for c in long)
+        return proceeds - divide_half_even(cost * units, m.units)
+
+    def _relieve(self, units: int) -> Iterable[LotChange]:
+        while units:
+            lot = self.lots[0]
+            taken = min(units, lot.units)
+            cost = divide_half_even(lot.cost * taken, lot.units)
+            lot.units -= taken
+            lot.cost -= cost
+            units -= taken
+            if not lot.units:
+                self.lots.popleft()
+            yield LotChange(lot.lot, lot.acquired_on, -taken, -cost)
+
+    def _split(self, m: Movement) -> Outcome:
+        before = self.units
+        self.units = divide_half_even(before * m.new_units, m.old_units)
+        changes, running, given = [], 0, 0
+        for lot in self.lots:
+            running += lot.units
+            # cumulative rounding: the lots always add up to the pool
+            total = divide_half_even(running * m.new_units, m.old_units)
+            changes.append(LotChange(lot.lot, lot.acquired_on, total - given - lot.units, 0))
+            lot.units, given = total - given, total
+        return Outcome(self.units - before, 0, 0, 0, tuple(changes))
+
+
+def recompute(method: str, movements: Iterable[Movement]) -> tuple[Pool, dict[int, Outcome]]:
+    """The pool and every movement's outcome from scratch, in the order that costs follow."""
+    pool = Pool(method)
+    return pool, {m.position: pool.apply(m) for m in sorted(movements)}
+
+
+def held_over_a_year(acquired_on: str, sold_on: str) -> bool:
+    """Long term: sold later than the day one year after the purchase (26 USC 1222)."""
+    if sold_on[:4] == acquired_on[:4]:
+        return False  # the common case, without making dates
+    bought = date.fromisoformat(acquired_on)
+    try:
+        anniversary = bought.replace(year=bought.year + 1)
+    except ValueError:  # bought on 29 February
+        anniversary = date(bought.year + 1, 3, 1)
+    return date.fromisoformat(sold_on) > anniversary

@@ -1,0 +1,183 @@
+"""Questions about trading days, each as of both clocks."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import date
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from aggregates.money import QUANTITY_SCALE, from_scaled
+from projections.ledger_records import NOW, AsOf
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed round trip. ``pnl`` is after ``costs`` (commissions and fees)."""
+
+    position: int
+    day: date
+    strategy: str
+    symbol: str
+    entry_at: str
+    exit_at: str
+    quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    costs: Decimal
+    pnl: Decimal
+    fills: int
+    exit_reason: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision in one line; its inputs and verdicts are in the event at ``position``."""
+
+    position: int
+    day: date
+    at: str
+    strategy: str
+    symbol: str
+    kind: str
+    outcome: str
+    reason: str
+    refused_by: str
+    order_id: str
+
+
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
+    position: int
+    day: date
+    at: str
+    occasion: str
+    equity: Decimal
+    cash: Decimal
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True):
+    position: int
+    day: date
+    at: str
+    phase: str
+    change: str
+
+
+class PriceMark(msgspec.Struct, frozen=True, kw_only=True):
+    instrument_id: str
+    symbol: str
+    price: Decimal
+    at: str
+
+
+class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One trading day: closed trades, P/L after costs, equity at its last mark."""
+
+    day: date
+    trades: int
+    wins: int
+    pnl: Decimal
+    costs: Decimal
+    equity: Decimal | None
+    closed: bool
+
+
+class PerformanceQueries:
+    """Reads one performance connection; ``exponent`` is the base currency's."""
+
+    def __init__(self, connection: sqlite3.Connection, exponent: int) -> None:
+        self._c = connection
+        self._scale = 10**exponent
+
+    def _money(self, minor: int) -> Decimal:
+        return from_scaled(minor, self._scale)
+
+    def _select(self, table: str, as_of: AsOf, day: date | None) -> list[tuple[Any, ...]]:
+        return self._c.execute(
+            f"SELECT * FROM {table} WHERE {as_of.where()} AND (? IS NULL OR effective_date = ?)"
+            " ORDER BY position",
+            (*as_of.parameters, *(2 * [day.isoformat() if day else None])),
+        ).fetchall()
+
+    def trades(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[Trade]:
+        """Round trips in the order in which they closed."""
+        found = []
+        for row in self._select("trades", as_of, day):
+            fields = dict(zip(Trade.__struct_fields__, row, strict=True))
+            fields |= {
+                "day": date.fromisoformat(row[1]),
+                "quantity": from_scaled(row[6], QUANTITY_SCALE).normalize(),
+                "entry_price": Decimal(row[7]),
+                "exit_price": Decimal(row[8]),
+                "costs": self._money(row[9]),
+                "pnl": self._money(row[10]),
+            }
+            found.append(Trade(**fields))
+        return found
+
+    def decisions(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[Decision]:
+        return [_struct(Decision, row) for row in self._select("decisions", as_of, day)]
+
+    def phases(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[Phase]:
+        return [_struct(Phase, row) for row in self._select("phases", as_of, day)]
+
+    def equity(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[EquityPoint]:
+        """Account value at every fill, mark and movement of capital."""
+        return [
+            EquityPoint(
+                position=position,
+                day=date.fromisoformat(label),
+                at=at,
+                occasion=occasion,
+                equity=self._money(equity),
+                cash=self._money(cash),
+            )
+            for position, label, at, occasion, equity, cash in self._select("equity", as_of, day)
+        ]
+
+    def marks(self, as_of: AsOf = NOW) -> dict[str, PriceMark]:
+        """The last price of each instrument id; an instrument never marked is absent."""
+        rows = self._c.execute(
+            "SELECT instrument_id, symbol, price, at, MAX(position) FROM marks WHERE"
+            f" {as_of.where()} GROUP BY instrument_id",
+            as_of.parameters,
+        )
+        return {
+            row[0]: PriceMark(instrument_id=row[0], symbol=row[1], price=Decimal(row[2]), at=row[3])
+            for row in rows
+        }
+
+    def differences(self, day: date, as_of: AsOf = NOW) -> tuple[str, ...] | None:
+        """What the day's reconciliation found; empty when equal, None when there was none."""
+        rows = self._select("reconciliations", as_of, day)
+        if not rows:
+            return None
+        text: str = rows[-1][4]
+        return tuple(text.splitlines())
+
+    def sessions(self, as_of: AsOf = NOW) -> list[SessionSummary]:
+        """Every session that was opened, oldest first."""
+        opened: dict[str, bool] = {}
+        for _, label, _, phase, change in self._select("phases", as_of, None):
+            if phase == "session":
+                opened[label] = change == "closed"
+        return [self._summary(date.fromisoformat(d), c, as_of) for d, c in sorted(opened.items())]
+
+    def _summary(self, day: date, closed: bool, as_of: AsOf) -> SessionSummary:
+        trades, points = self.trades(as_of, day=day), self.equity(as_of, day=day)
+        return SessionSummary(
+            day=day,
+            trades=len(trades),
+            wins=sum(t.pnl > 0 for t in trades),
+            pnl=sum((t.pnl for t in trades), Decimal(0)),
+            costs=sum((t.costs for t in trades), Decimal(0)),
+            equity=points[-1].equity if points else None,
+            closed=closed,
+        )
+
+
+def _struct(kind: type[S], row: tuple[Any, ...]) -> S:
+    fields = dict(zip(kind.__struct_fields__, row, strict=True))
+    return kind(**fields | {"day": date.fromisoformat(row[1])})
