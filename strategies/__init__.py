@@ -1,0 +1,1 @@
+"""Strategies, indicators, sizing and risk rules: pure functions of bars, positions and settings."""
