@@ -58,7 +58,7 @@ def exact_decimal(value: Decimal | int | str) -> Decimal:
 
 
 def to_scaled(value: Decimal | int | str, scale: int, what: str) -> int:
-    """``value × scale`` as an int; the scale is a power of ten. Raises InexactNumber when decimals would be lost."""
+    """``value × scale`` (a power of ten) as an int. Raises InexactNumber before losing decimals."""
     scaled = exact_decimal(value).scaleb(len(str(scale)) - 1, _WIDE)
     if scaled != (whole := int(scaled)):
         raise InexactNumber(f"{what} {value} has more decimals than 1/{scale:,} holds.")

@@ -7,6 +7,8 @@ sending again. Every order belongs to one sleeve: ``trading`` or ``holdings``.
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from aggregates.base import Aggregate, Event, check, check_utc, record
@@ -58,6 +60,8 @@ class Order(Aggregate):
         self.intent: OrderIntended | None = None
         self.broker_order_id = ""
         self.filled = Quantity(0)
+        self.filled_value = Decimal(0)
+        self.first_filled_at: datetime | None = None
         self.executions: set[str] = set()
         self.cancel_requested = False
 
@@ -184,6 +188,8 @@ class Order(Aggregate):
     def _apply_fill(self, event: OrderFilled) -> None:
         self.executions.add(event.execution_id)
         self.filled = self.filled + Quantity.of(event.quantity)
+        self.filled_value += event.quantity * event.price
+        self.first_filled_at = self.first_filled_at or event.occurred_at
         if not self.open_quantity.units:
             self.state = "filled"
         elif self.state in ("submitted", "unknown"):

@@ -143,6 +143,7 @@ class Session(Aggregate):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.label = ""
+        self.symbols: tuple[str, ...] = ()
         self.phase = ""
         self.ended: set[str] = set()
         self.decided: dict[str, Decided] = {}
@@ -197,7 +198,7 @@ class Session(Aggregate):
     def apply(self, event: Event) -> None:
         match event:
             case SessionOpened():
-                self.label = event.label
+                self.label, self.symbols = event.label, event.symbols
             case PhaseStarted():
                 self.phase = event.phase
             case PhaseEnded():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,8 @@ from eventsourcing.persistence import ApplicationRecorder, Mapper
 from eventsourcing.sqlite import SQLiteFactory
 from eventsourcing.utils import Environment, EnvType
 
-from aggregates.base import Aggregate, Command, NewEvent
-from eventstore.codec import EventMapper, command_content
+from aggregates.base import Aggregate, NewEvent
+from eventstore.codec import EventMapper
 from eventstore.envelope import CommandContext
 from eventstore.recorder import ChainRecorder, CommandRepeated, Head, StorePool
 
@@ -85,11 +84,6 @@ class Store(Application[str]):
 
     def head(self) -> Head:
         return self.chain.head()
-
-
-def digest_of(command: Command) -> bytes:
-    """SHA-256 of the command's content; asking again later gives the same digest."""
-    return hashlib.sha256(command_content(command)).digest()
 
 
 def _project(kind: type[A], stream: str, aggregate: A | None, events: Any) -> A | None:

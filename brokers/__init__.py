@@ -1,0 +1,1 @@
+"""The port to the broker and its adapters; wire parsing apart from sockets."""

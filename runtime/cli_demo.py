@@ -1,0 +1,164 @@
+"""The demo command: play with a progress bar, print the books, leave the pages open if asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from config.paths import DataFolder
+from projections.performance_queries import SessionSummary, Trade
+from runtime.cli_output import money, say, table, units
+from runtime.cli_read import trial_balance_text
+from runtime.demo import DemoPlan, Progress, plan_of, play, remove_demo
+from runtime.queries import Queries
+
+DEFAULT_FOLDER = Path("data/demo")
+
+
+def demo(
+    data_dir: Path | None,
+    bars: Path | None,
+    first: date | None,
+    last: date | None,
+    symbols: tuple[str, ...],
+    seed: int,
+    port: int | None,
+) -> None:
+    """Play, report, and serve when ``port`` is given."""
+    plan = plan_of(bars, first, last, symbols, seed)
+    folder = DataFolder(data_dir or DEFAULT_FOLDER)
+    if data_dir is None:
+        remove_demo(folder)  # the default folder is thrown away each time
+    started = time.monotonic()
+    with _bar() as progress:
+        play(folder, plan, progress)
+    say(f"Played in {time.monotonic() - started:.1f} s.")
+    queries = Queries(folder)
+    click.echo(report(queries, plan))
+    click.echo(_next_steps(folder))
+    if port is not None:
+        queries.close()
+        _serve(folder, port)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    """A bar on a terminal; one line a day otherwise."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: say(f"{what} ({done} of {total} sessions done)")
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("sessions"), TimeElapsedColumn())  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Playing", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total
+        )
+
+
+def report(queries: Queries, plan: DemoPlan) -> str:
+    """Everything that the demo shows at its end, as text."""
+    status, trial, sessions = queries.status(), queries.trial_balance(), queries.sessions()
+    trades = [t for s in sessions if (day := queries.day(s.day)) for t in day.trades]
+    source = f"real bars of {plan.bars}" if plan.bars else f"synthetic market, seed {plan.seed}"
+    held = queries.positions()
+    positions = ", ".join(f"{units(p.quantity)} {p.symbol}" for p in held) or "none, all flat"
+    return "\n".join(
+        [
+            f"{status.identity}  {plan.first} to {plan.last}  ({source})",
+            "",
+            f"Trades (times UTC, amounts {status.currency})",
+            _trades(trades) if trades else "No trade was taken; `tbot events` shows why not.",
+            "",
+            f"Sessions (amounts {status.currency})",
+            _sessions(sessions),
+            "",
+            f"Open positions: {positions}",
+            f"Reconciled with the broker: {_reconciled(queries, sessions)}",
+            "",
+            "Trial balance",
+            trial_balance_text(trial.balances, trial.debits, trial.credits),
+            "",
+            f"Events     {status.position:,}",
+            f"Head hash  {status.head_hash}",
+        ]
+    )
+
+
+def _trades(trades: list[Trade]) -> str:
+    rows = [
+        (
+            str(t.day), t.symbol, t.strategy, t.entry_at[11:19], t.exit_at[11:19],
+            f"{t.quantity:,.4f}", f"{t.entry_price:,.4f}", f"{t.exit_price:,.4f}",
+            money(t.costs), money(t.pnl), t.exit_reason,
+        )
+        for t in trades
+    ]  # fmt: skip
+    head = ("Day", "Symbol", "Strategy", "In", "Out", "Units", "Entry", "Exit", "Costs", "P/L",
+            "Exit because")  # fmt: skip
+    return table(head, rows, right={5, 6, 7, 8, 9})
+
+
+def _sessions(sessions: list[SessionSummary]) -> str:
+    rows = [
+        (
+            str(s.day), str(s.trades), str(s.wins), money(s.costs), money(s.pnl),
+            money(s.equity) if s.equity is not None else "no price",
+        )
+        for s in sessions
+    ]  # fmt: skip
+    totals = (
+        "Total",
+        str(sum(s.trades for s in sessions)),
+        str(sum(s.wins for s in sessions)),
+        money(sum((s.costs for s in sessions), Decimal("0.00"))),
+        money(sum((s.pnl for s in sessions), Decimal("0.00"))),
+        "",
+    )
+    head = ("Day", "Trades", "Wins", "Costs", "P/L", "Equity at close")
+    return table(head, [*rows, totals], right={1, 2, 3, 4, 5})
+
+
+def _reconciled(queries: Queries, sessions: list[SessionSummary]) -> str:
+    found = []
+    for s in sessions:
+        day = queries.day(s.day)
+        if day is None or day.differences is None:
+            found.append(f"{s.day} not compared")
+        elif day.differences:
+            found.append(f"{s.day} {'; '.join(day.differences)}")
+    return "; ".join(found) or "cash and units equal after every session"
+
+
+def _next_steps(folder: DataFolder) -> str:
+    return (
+        f"\nThe books are in {folder.root}. Look further:\n"
+        f"  tbot verify --data-dir {folder.root}\n"
+        f"  tbot balances --data-dir {folder.root} --as-of DATE\n"
+        f"  tbot export hledger --data-dir {folder.root} -o books.journal\n"
+        "  make demo SERVE=1   (the same, in the browser)"
+    )
+
+
+def _serve(folder: DataFolder, port: int) -> None:
+    """The pages as a process of their own, until Ctrl-C."""
+    say(f"\nPages at http://127.0.0.1:{port} (Ctrl-C ends)")
+    command = [sys.executable, "-m", "web", "--data-dir", str(folder.root), "--port", str(port)]
+    try:
+        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
+    except KeyboardInterrupt:
+        code = 0
+    if code:
+        sys.exit(3)

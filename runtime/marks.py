@@ -1,0 +1,37 @@
+"""Prices as events: what market values and the equity curve are rebuilt from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from aggregates.session import Mark, MarkPrices
+from runtime.bootstrap import Bot
+from runtime.desk import Desk
+
+
+def mark_prices(
+    bot: Bot, desk: Desk, now: datetime, occasion: str, symbols: Iterable[str] | None = None
+) -> None:
+    """Record the last known price of what is held or on order, or of ``symbols``.
+
+    A symbol that has not traded today gets no mark: a missing price is never filled in.
+    """
+    bars = [desk.bars.get(s) for s in sorted(desk.symbols if symbols is None else symbols)]
+    marks = tuple(
+        Mark(
+            instrument_id=f"{bot.settings.EXCHANGE_CALENDAR}:{bar.symbol}",
+            symbol=bar.symbol,
+            price=bar.close,
+            at=bar.end,
+        )
+        for bar in bars
+        if bar is not None
+    )
+    if marks:
+        day = desk.hours.day
+        bot.dispatch(
+            MarkPrices(at=now, effective_date=day, occasion=occasion, marks=marks),
+            command_id=f"marks:{day}:{occasion}:{now:%H%M}",
+            correlation=f"session-{day}",
+        )

@@ -1,0 +1,178 @@
+"""Orders on their way to the broker and reports on their way back.
+
+An order's intent is on disk before a byte leaves (rule 4). An unclear answer is resolved by asking
+for the client order id, never by sending again. Reports are commands with ids of their own, so a
+report that comes twice is recorded once.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from aggregates.order import Order
+from aggregates.order_messages import (
+    RecordAcceptance,
+    RecordCancellation,
+    RecordExpiry,
+    RecordFill,
+    RecordRejection,
+    RecordSubmission,
+    RecordUnknownOutcome,
+    RequestCancel,
+)
+from brokers.port import (
+    Broker,
+    BrokerOrder,
+    DuplicateOrder,
+    Execution,
+    OrderRefused,
+    OrderRequest,
+    OutcomeUnknown,
+)
+from config.clock import Clock
+from runtime.desk import Desk
+from runtime.dispatch import Dispatcher
+
+
+class Outbox:
+    """Carries one session's orders between the store and the broker."""
+
+    def __init__(
+        self, dispatch: Dispatcher, broker: Broker, clock: Clock, desk: Desk, day: date
+    ) -> None:
+        self._do, self._broker, self._clock, self._desk, self._day = (
+            dispatch, broker, clock, desk, day,
+        )  # fmt: skip
+        self._cursor = 0
+
+    # -- out -------------------------------------------------------------------------------
+
+    def send(self, order_id: str) -> None:
+        """Submit an order whose intent is recorded, and record the answer."""
+        order = self._desk.refresh(order_id)
+        if order.state == "intended":
+            self._record(RecordSubmission, order_id, "submitted")
+            order = self._desk.refresh(order_id)
+        self._submit(order)
+
+    def settle_open(self) -> None:
+        """Finish what an interruption left between intent and answer: ask, then act."""
+        for order in self._desk.open_orders():
+            if order.state in ("intended", "submitted", "unknown"):
+                found = self._broker.order(order.terms.client_order_id)
+                if found is None:
+                    # the broker surely has no such order, so this is its first submission
+                    self.send(order.terms.order_id)
+                else:
+                    self._accepted(order, found)
+
+    def _submit(self, order: Order) -> None:
+        terms = order.terms
+        request = OrderRequest(
+            client_order_id=terms.client_order_id,
+            symbol=terms.symbol,
+            side=terms.side,
+            order_type=terms.order_type,
+            quantity=terms.quantity,
+            limit_price=terms.limit_price,
+            stop_price=terms.stop_price,
+        )
+        try:
+            self._accepted(order, self._broker.submit(request))
+        except DuplicateOrder:
+            found = self._broker.order(terms.client_order_id)
+            if found is not None:
+                self._accepted(order, found)
+        except OrderRefused as refused:
+            self._record(
+                RecordRejection,
+                terms.order_id,
+                "rejected",
+                error_code=refused.error_code,
+                reason=refused.reason,
+            )
+        except OutcomeUnknown as unclear:
+            if order.state == "submitted":
+                self._record(RecordUnknownOutcome, terms.order_id, "unknown", reason=str(unclear))
+        self._desk.refresh(terms.order_id)
+
+    def _accepted(self, order: Order, found: BrokerOrder) -> None:
+        if order.state == "intended":  # it was sent before an interruption could be recorded
+            self._record(RecordSubmission, order.terms.order_id, "submitted")
+        self._record(
+            RecordAcceptance,
+            order.terms.order_id,
+            "accepted",
+            broker_order_id=found.broker_order_id,
+        )
+        self._desk.refresh(order.terms.order_id)
+
+    def cancel(self, order: Order, reason: str) -> None:
+        """Ask for cancellation; what the broker says of it is read at once and later again."""
+        terms = order.terms
+        self._record(RequestCancel, terms.order_id, "cancel", reason=reason)
+        self._broker.cancel(terms.client_order_id)
+        self._desk.refresh(terms.order_id)
+        self.read_states()
+
+    # -- back ------------------------------------------------------------------------------
+
+    def read_fills(self) -> int:
+        """Record new executions of this session's orders; returns how many there were."""
+        known = {o.terms.client_order_id: i for i, o in self._desk.orders.items()}
+        executions = self._broker.fills_since(self._cursor)
+        for execution in executions:
+            order_id = known.get(execution.client_order_id)
+            if order_id is not None:
+                self._fill(order_id, execution)
+            self._cursor = execution.sequence
+        return len(executions)
+
+    def _fill(self, order_id: str, execution: Execution) -> None:
+        self._do(
+            RecordFill(
+                at=execution.executed_at,
+                effective_date=self._day,
+                order_id=order_id,
+                execution_id=execution.execution_id,
+                quantity=execution.quantity,
+                price=execution.price,
+                currency=execution.currency,
+                commission=execution.commission,
+                fees=execution.fees,
+                net_amount=execution.net_amount,
+                settles_on=execution.settles_on,
+            ),
+            command_id=f"fill:{self._broker.capabilities.name}:{execution.execution_id}",
+            correlation=order_id,
+        )
+        self._desk.refresh(order_id)
+
+    def read_states(self) -> None:
+        """Record what became of open orders: cancelled, expired or rejected by the broker."""
+        for order in self._desk.open_orders():
+            found = self._broker.order(order.terms.client_order_id)
+            if found is None:
+                continue
+            terms = order.terms
+            if found.state == "cancelled":
+                reason = found.reason or "cancelled at the broker"
+                self._record(RecordCancellation, terms.order_id, "cancelled", reason=reason)
+            elif found.state == "expired":
+                self._record(RecordExpiry, terms.order_id, "expired")
+            elif found.state == "rejected":
+                self._record(
+                    RecordRejection,
+                    terms.order_id,
+                    "rejected",
+                    error_code=found.error_code,
+                    reason=found.reason,
+                )
+            self._desk.refresh(terms.order_id)
+
+    def _record(self, kind: type, order_id: str, what: str, **fields: str) -> None:
+        self._do(
+            kind(at=self._clock.now(), effective_date=self._day, order_id=order_id, **fields),
+            command_id=f"{what}:{order_id}",
+            correlation=order_id,
+        )

@@ -1,0 +1,370 @@
+"""What pages and the command line may ask. Everything is answered from views and the store."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aggregates.chart_of_accounts import Chart
+from aggregates.errors import DomainError
+from config.clock import from_micros, to_micros
+from config.paths import DataFolder
+from eventstore.envelope import Envelope
+from eventstore.verification import Verification, verify
+from projections.ledger_queries import LedgerQueries
+from projections.ledger_records import (
+    NOW,
+    AsOf,
+    Balance,
+    Books,
+    Entry,
+    OpenLot,
+    Position,
+    RegisterLine,
+    TrialBalance,
+)
+from projections.orders import OrderView
+from projections.performance_queries import (
+    Decision,
+    EquityPoint,
+    PerformanceQueries,
+    Phase,
+    PriceMark,
+    SessionSummary,
+    Trade,
+)
+from runtime.views import Views
+from security.keyfile import read_key
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the bot's history stands. ``head_hash`` is hexadecimal."""
+
+    identity: str
+    demo: bool
+    position: int
+    head_hash: str
+    recorded_at: datetime | None
+    currency: str
+    timezone: str
+    broker: str
+    coa_version: int
+    sessions: int
+    last_session: date | None
+    state: str
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """One event with its envelope; ``payload`` as plain data, hashes as hexadecimal."""
+
+    position: int
+    recorded_at: datetime
+    topic: str
+    schema_version: int
+    stream: str
+    version: int
+    actor: str
+    command_id: str
+    correlation: str
+    causation: str
+    software: str
+    key_epoch: int
+    effective_date: str
+    payload: dict[str, Any]
+    commitment: str
+    hash: str
+
+
+class DayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One trading day as of both clocks. ``differences`` is None when nothing was reconciled."""
+
+    day: date
+    previous: date | None
+    next: date | None
+    summary: SessionSummary
+    equity: tuple[EquityPoint, ...]
+    trades: tuple[Trade, ...]
+    decisions: tuple[Decision, ...]
+    orders: tuple[OrderView, ...]
+    phases: tuple[Phase, ...]
+    positions: tuple[Position, ...]
+    differences: tuple[str, ...] | None
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of a verification. ``bad_position`` is None when the history is intact."""
+
+    position: int
+    head_hash: str
+    bad_position: int | None
+    reason: str
+    checked_at: datetime
+
+
+class Queries:
+    """The read side of one data folder. Cheap to keep: follows the store as it grows."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self._views: Views | None = None
+        self._seen = -1
+        self._verified: Verified | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        return self._folder.root
+
+    def close(self) -> None:
+        if self._views is not None:
+            self._views.close()
+            self._views = None
+
+    def _current(self) -> Views:
+        """Views at the newest event; opened again when the store has grown."""
+        if self._views is not None and self._views.feed.head().position != self._seen:
+            self.close()
+        if self._views is None:
+            self._views = Views.for_reading(self._folder)
+            self._seen = self._views.feed.head().position
+        return self._views
+
+    def sources(self) -> tuple[LedgerQueries, PerformanceQueries]:
+        """What exporters read."""
+        views = self._current()
+        return views.books, views.trading
+
+    # -- the two clocks --------------------------------------------------------------------
+
+    def moment(self, as_of: str | None, known_at: str | None) -> AsOf:
+        """Both clocks from text: a date; an event number or a UTC time. Empty text: no limit.
+
+        Raises DomainError that says what is allowed.
+        """
+        return AsOf(date=_parse_date(as_of), position=self._parse_known_at(known_at))
+
+    def _parse_known_at(self, text: str | None) -> int | None:
+        if not text:
+            return None
+        head = self._current().feed.head().position
+        if text.isascii() and text.isdigit():
+            position = int(text)
+            if not 1 <= position <= head:
+                raise DomainError(f"There is no event {position}; the store holds 1 to {head}.")
+            return position
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise DomainError(
+                f"{text!r} is neither an event number (1 to {head}) nor a time such as "
+                "2013-10-07T20:00:00Z."
+            ) from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)  # times without a zone are UTC here, as everywhere
+        return self._current().feed.position_at(to_micros(moment))
+
+    # -- state -----------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        views = self._current()
+        books, head = views.books.books(), views.feed.head()
+        sessions = views.trading.sessions()
+        return Status(
+            identity=books.identity,
+            demo=books.demo,
+            position=head.position,
+            head_hash=head.hash.hex(),
+            recorded_at=from_micros(head.recorded_at) if head.position else None,
+            currency=books.currency,
+            timezone=books.timezone,
+            broker=books.broker_code,
+            coa_version=books.coa_version,
+            sessions=len(sessions),
+            last_session=sessions[-1].day if sessions else None,
+            state="idle" if not sessions or sessions[-1].closed else "trading",
+        )
+
+    # -- the books -------------------------------------------------------------------------
+
+    def books(self) -> Books:
+        return self._current().books.books()
+
+    def chart(self, as_of: AsOf = NOW) -> Chart:
+        return self._current().books.chart(as_of)
+
+    def balances(self, as_of: AsOf = NOW) -> list[Balance]:
+        return self._current().books.balances(as_of)
+
+    def trial_balance(self, as_of: AsOf = NOW) -> TrialBalance:
+        return self._current().books.trial_balance(as_of)
+
+    def journal(
+        self,
+        as_of: AsOf = NOW,
+        *,
+        since: date | None = None,
+        account: str | None = None,
+        position: int | None = None,
+        newest_first: bool = False,
+        limit: int = -1,
+        offset: int = 0,
+    ) -> list[Entry]:
+        """Entries with postings; ``position`` gives those that an event caused or concerns."""
+        return list(
+            self._current().books.journal(
+                as_of,
+                since=since,
+                account=account,
+                position=position,
+                newest_first=newest_first,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    def count_entries(self, as_of: AsOf = NOW) -> int:
+        return self._current().books.count_entries(as_of)
+
+    def account_name(self, code: str) -> str:
+        return self._current().books.account_name(code)
+
+    def register(
+        self, account: str, as_of: AsOf = NOW, *, limit: int = -1, offset: int = 0
+    ) -> list[RegisterLine]:
+        return self._current().books.register(account, as_of, limit=limit, offset=offset)
+
+    def positions(self, as_of: AsOf = NOW) -> list[Position]:
+        return self._current().books.positions(as_of)
+
+    def lots(self, as_of: AsOf = NOW) -> list[OpenLot]:
+        return self._current().books.lots(as_of)
+
+    def marks(self, as_of: AsOf = NOW) -> dict[str, PriceMark]:
+        return self._current().trading.marks(as_of)
+
+    # -- trading days ----------------------------------------------------------------------
+
+    def sessions(self, as_of: AsOf = NOW) -> list[SessionSummary]:
+        return self._current().trading.sessions(as_of)
+
+    def equity(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[EquityPoint]:
+        return self._current().trading.equity(as_of, day=day)
+
+    def day(self, day: date | None = None, as_of: AsOf = NOW) -> DayReport | None:
+        """The report of one session, the last one when ``day`` is None; None when there is none."""
+        views = self._current()
+        sessions = views.trading.sessions(as_of)
+        labels = [s.day for s in sessions]
+        wanted = labels[-1] if day is None and labels else day
+        if wanted not in labels:
+            return None
+        i = labels.index(wanted)
+        end = AsOf(date=wanted, position=as_of.position)
+        trading = views.trading
+        return DayReport(
+            day=wanted,
+            previous=labels[i - 1] if i else None,
+            next=labels[i + 1] if i + 1 < len(labels) else None,
+            summary=sessions[i],
+            equity=tuple(trading.equity(as_of, day=wanted)),
+            trades=tuple(trading.trades(as_of, day=wanted)),
+            decisions=tuple(trading.decisions(as_of, day=wanted)),
+            orders=tuple(views.orders.orders(as_of, day=wanted)),
+            phases=tuple(trading.phases(as_of, day=wanted)),
+            positions=tuple(views.books.positions(end)),
+            differences=trading.differences(wanted, as_of),
+        )
+
+    # -- history ---------------------------------------------------------------------------
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        topics: tuple[str, ...] = (),
+        stream: str = "",
+        text: str = "",
+        known_at: int | None = None,
+    ) -> list[EventView]:
+        """Events with ``after < position < before``, filtered, never later than ``known_at``.
+
+        ``topics`` are full topics or families ("Order"); ``stream`` a stream or a correlation id;
+        ``text`` occurs in the payload.
+        """
+        bounds = [b for b in (before, None if known_at is None else known_at + 1) if b is not None]
+        rows = self._current().feed.page(
+            after=after,
+            before=min(bounds) if bounds else None,
+            limit=limit,
+            newest_first=newest_first,
+            topics=topics,
+            stream=stream,
+            text=text,
+        )
+        return [_event_view(row) for row in rows]
+
+    def event(self, position: int) -> EventView | None:
+        row = self._current().feed.at(position)
+        return _event_view(row) if row else None
+
+    def topics(self) -> list[str]:
+        """Every topic that a store of this version may hold."""
+        from aggregates.catalog import TOPICS
+
+        return sorted(TOPICS)
+
+    def verification(self, *, again: bool = False) -> Verified:
+        """The whole chain recomputed; kept until the store grows or ``again`` is asked."""
+        head = self._current().feed.head().position
+        if again or self._verified is None or self._verified.position != head:
+            result = self.verify_now()
+            self._verified = Verified(
+                position=result.position,
+                head_hash=result.head_hash.hex(),
+                bad_position=result.bad_position,
+                reason=result.reason,
+                checked_at=datetime.now(UTC),
+            )
+        return self._verified
+
+    def verify_now(self, progress: Any = lambda *_: None) -> Verification:
+        """Recompute every hash, and every commitment when the blind key is here."""
+        key_file = self._folder.blind_key
+        key = read_key(key_file) if key_file.exists() else None
+        return verify(self._folder.events, key, progress)
+
+
+def _parse_date(text: str | None) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise DomainError(f"{text!r} is not a date; write it as 2013-10-07.") from None
+
+
+def _event_view(row: Envelope) -> EventView:
+    payload: dict[str, Any] = msgspec.json.decode(row.state)
+    return EventView(
+        position=row.position,
+        recorded_at=from_micros(row.recorded_at),
+        topic=row.topic,
+        schema_version=row.schema_version,
+        stream=row.originator_id,
+        version=row.originator_version,
+        actor=row.actor,
+        command_id=row.command_id,
+        correlation=row.correlation_id,
+        causation=row.causation_id,
+        software=row.software_version,
+        key_epoch=row.key_epoch,
+        effective_date=str(payload.get("effective_date", "")),
+        payload=payload,
+        commitment=row.commitment.hex(),
+        hash=row.hash.hex(),
+    )

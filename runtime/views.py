@@ -1,0 +1,154 @@
+"""The projections of one bot, opened together: by the writer, and by readers who change nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self, TypeVar
+
+from aggregates.books import BooksOpened
+from aggregates.errors import DomainError
+from config.paths import DataFolder
+from eventstore.feed import Feed, event_of
+from projections.base import Progress, Projection, no_progress
+from projections.ledger import Ledger
+from projections.ledger_queries import LedgerQueries
+from projections.orders import Orders
+from projections.performance import Performance
+from projections.performance_queries import PerformanceQueries
+
+SNAPSHOTS_KEPT = 5
+P = TypeVar("P", bound=Projection)
+
+
+class Views:
+    """Ledger, orders and performance at one position of the store."""
+
+    def __init__(
+        self, feed: Feed, ledger: Ledger, orders: Orders, performance: Performance
+    ) -> None:
+        self.feed = feed
+        self.ledger, self.orders, self.performance = ledger, orders, performance
+        self.books = LedgerQueries(ledger.connection)
+
+    @property
+    def trading(self) -> PerformanceQueries:
+        return PerformanceQueries(self.performance.connection, self.books.books().exponent)
+
+    @classmethod
+    def open(cls, folder: DataFolder, identity: str) -> Self:
+        """For the writer. Raises ProjectionMismatch, which blocks the start (M02)."""
+        return cls(
+            Feed(folder.events),
+            Ledger.open(folder.ledger(identity)),
+            Orders.open(folder.orders_view),
+            Performance.open(folder.performance_view),
+        )
+
+    @classmethod
+    def for_reading(cls, folder: DataFolder, progress: Progress = no_progress) -> Self:
+        """For a reader, at the store's newest event, beside a running or killed writer.
+
+        A view that is behind, or missing, is completed in memory: nothing in the folder changes.
+        """
+        feed = Feed(folder.events)
+        identity = identity_of(feed)
+        return cls(
+            feed,
+            _current(Ledger, folder.ledger(identity), feed, progress),
+            _current(Orders, folder.orders_view, feed, progress),
+            _current(Performance, folder.performance_view, feed, progress),
+        )
+
+    def catch_up(self) -> int:
+        """Bring every view up to the newest event; returns its position."""
+        last = self.feed.head().position
+        for view in (self.ledger, self.orders, self.performance):
+            view.catch_up(self.feed, last)
+        return last
+
+    def close(self) -> None:
+        for view in (self.ledger, self.orders, self.performance):
+            view.close()
+        self.feed.close()
+
+
+def identity_of(feed: Feed) -> str:
+    """The identity that the first Books.Opened event states."""
+    for row in feed.page(topics=(BooksOpened.topic,), limit=1):
+        event = event_of(row)
+        if isinstance(event, BooksOpened):
+            return event.identity
+    raise DomainError(f"No books are open in {feed.path}; run `tbot demo` first.")
+
+
+def _current(kind: type[P], path: Path, feed: Feed, progress: Progress) -> P:
+    last = feed.head().position
+    if path.is_file():
+        view = kind.read_only(path)
+        if view.tracked()[0] == last:
+            return view
+        view.close()
+    view = kind.in_memory(path if path.is_file() else None)
+    view.catch_up(feed, progress=progress)
+    return view
+
+
+def snapshot(ledger: Ledger, folder: Path, identity: str, now: datetime) -> Path:
+    """A copy of the ledger before a write session (M08), all pages at once; the last few stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = folder / f"{identity}_BOT_ledger_{stamp}.db"
+    partial = target.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    copy = sqlite3.connect(partial)
+    ledger.connection.backup(copy, pages=-1)
+    copy.close()
+    partial.chmod(0o600)
+    partial.replace(target)
+    kept = sorted(folder.glob("*_BOT_ledger_*.db"))
+    for old in kept[:-SNAPSHOTS_KEPT]:
+        old.unlink()
+    return target
+
+
+def rebuild_ledger(
+    folder: DataFolder,
+    target: Path,
+    until: int | None,
+    progress: Progress,
+    verify_first: Callable[[], None] = lambda: None,
+) -> tuple[str, int]:
+    """A new ledger file from the first event; returns its content digest and position.
+
+    Refuses a target that exists. The file appears whole or not at all.
+    """
+    if target.exists():
+        raise DomainError(f"{target} exists already. Nothing was written; name a new file.")
+    verify_first()
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    feed = Feed(folder.events)
+    ledger = Ledger.open(partial)
+    try:
+        ledger.connection.execute("PRAGMA synchronous = OFF")  # a cut-off file is thrown away
+        position = ledger.catch_up(feed, until, progress)
+        digest = ledger.digest()
+        ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it
+    finally:
+        ledger.close()
+        feed.close()
+    _sync(partial)
+    partial.rename(target)
+    return digest, position
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

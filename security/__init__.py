@@ -1,0 +1,1 @@
+"""Keys and secrets: what is secret never leaves here as text."""
