@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ def demo(
     port: int | None,
 ) -> None:
     """Play, report, and serve when ``port`` is given."""
+    os.umask(0o077)  # books, keys and logs are their owner's alone
     plan = plan_of(bars, first, last, symbols, seed)
     folder = DataFolder(data_dir or DEFAULT_FOLDER)
     if data_dir is None:

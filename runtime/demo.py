@@ -61,6 +61,7 @@ def play(folder: DataFolder, plan: DemoPlan, progress: Progress) -> None:
     sessions = calendar.sessions(plan.first, plan.last)
     market = _market(plan, sessions)
     _check_days(plan, sessions, market)
+    _read_all(sessions, market)
     _claim(folder, plan)
     bot, symbols = _bot(folder, plan, settings, calendar, market, sessions), market.symbols()
     try:
@@ -142,6 +143,14 @@ def _check_days(plan: DemoPlan, sessions: list[SessionHours], market: MarketData
             f"There is no data for the session(s) {', '.join(missing)} for every symbol. Nothing "
             "was written; choose --from and --to within the data, or fewer --symbols."
         )
+
+
+def _read_all(sessions: list[SessionHours], market: MarketData) -> None:
+    """Read every day before anything is written, so that bad data stops the start, not the week."""
+    for hours in sessions:
+        for symbol in market.symbols():
+            market.bars(symbol, hours.day)
+            market.quotes(symbol, hours.day)
 
 
 def _claim(folder: DataFolder, plan: DemoPlan) -> None:

@@ -131,8 +131,13 @@ class Dispatcher:
         self.store = store
         self.actor = actor
 
-    def __call__(self, *commands: Command, command_id: str, correlation: str = "") -> Recorded:
+    def __call__(
+        self, *commands: Command, command_id: str, correlation: str = "", causation: str = ""
+    ) -> Recorded:
         """Decide all commands and record their events in one transaction.
+
+        ``correlation`` names the thread that they belong to, ``causation`` the command id that
+        brought them about.
 
         The same id with the same content gives the first result again. Raises CommandConflict for
         other content, DomainError when a rule forbids it, ConcurrentChange, ClockBehind.
@@ -142,6 +147,7 @@ class Dispatcher:
             command_digest=_digest(commands),
             actor=self.actor,
             correlation_id=correlation,
+            causation_id=causation,
             opens_exposure=any(_opens_exposure(c) for c in commands),
         )
         first = self.store.chain.positions_of(context)

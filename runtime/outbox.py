@@ -145,6 +145,7 @@ class Outbox:
             ),
             command_id=f"fill:{self._broker.capabilities.name}:{execution.execution_id}",
             correlation=order_id,
+            causation=f"decide:{order_id}",
         )
         self._desk.refresh(order_id)
 
@@ -175,4 +176,5 @@ class Outbox:
             kind(at=self._clock.now(), effective_date=self._day, order_id=order_id, **fields),
             command_id=f"{what}:{order_id}",
             correlation=order_id,
+            causation=f"decide:{order_id}",
         )

@@ -22,6 +22,7 @@ from aggregates.session import (
 )
 from config.calendar import SessionHours
 from runtime.bootstrap import Bot
+from runtime.build_check import check_books
 from runtime.desk import Desk
 from runtime.marks import mark_prices
 from runtime.open_phase import OpenPhase
@@ -78,6 +79,7 @@ class Supervisor:
         bot, label = self._bot, hours.day.isoformat()
         bot.clock.wait_until(hours.open)
         bot.views.catch_up()
+        check_books(bot)
         where = bot.folder.ledger_snapshots(bot.identity)
         snapshot(bot.views.ledger, where, bot.identity, bot.clock.now())
         session = bot.store.load(Session, session_stream(label))

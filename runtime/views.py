@@ -86,10 +86,10 @@ def identity_of(feed: Feed) -> str:
 
 
 def _current(kind: type[P], path: Path, feed: Feed, progress: Progress) -> P:
-    last = feed.head().position
+    head = feed.head()
     if path.is_file():
         view = kind.read_only(path)
-        if view.tracked()[0] == last:
+        if view.tracked() == (head.position, head.hash):
             return view
         view.close()
     view = kind.in_memory(path if path.is_file() else None)
