@@ -25,7 +25,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A request in the imperative. ``at`` is when it is decided (UTC)."""
+    """A request in the imperative. ``at`` is when it is decided (UTC).
+
+    ``circumstances`` are the fields that belong to the moment of asking, not to what is asked:
+    asked again with others, it is still the same command.
+    """
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"at"})
 
     at: datetime
     effective_date: date

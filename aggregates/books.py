@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from aggregates.base import Aggregate, Command, Event, check, record, topic
-from aggregates.money import exponent
+from aggregates.money import divide_half_even, exponent
 
 STREAM = "books"
 CostMethod = Literal["average", "fifo"]
@@ -75,15 +76,21 @@ class ClosePeriod(Command, frozen=True, kw_only=True):
 
 
 class UnitMovement(NamedTuple):
-    """Units of one cost pool that moved, in 1e-9; what a reversal is checked against."""
+    """Units of one cost pool that moved, in 1e-9; a split has a ratio instead of units."""
 
     effective_date: date
     position: int
     units: int
+    pool: str = ""
+    new_units: int = 1
+    old_units: int = 1
 
 
 class ReverseEntry(Command, frozen=True, kw_only=True):
-    """``movements`` are all unit movements of the entry's cost pool, the entry's own included."""
+    """``movements`` are all unit movements of the cost pools that the entry moved, its own and
+    those of a replacement in the same batch included."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"at", "effective_date", "movements"})
 
     reversed_position: int
     reason: str
@@ -91,12 +98,12 @@ class ReverseEntry(Command, frozen=True, kw_only=True):
 
 
 def first_shortfall(movements: Iterable[UnitMovement]) -> UnitMovement | None:
-    """The first movement, by date and position, after which fewer than zero units are held."""
-    held = 0
-    for movement in sorted(movements):
-        held += movement.units
-        if held < 0:
-            return movement
+    """The first movement, by date and position, after which a pool holds fewer than zero units."""
+    held: defaultdict[str, int] = defaultdict(int)
+    for m in sorted(movements):
+        held[m.pool] = divide_half_even(held[m.pool] * m.new_units, m.old_units) + m.units
+        if held[m.pool] < 0:
+            return m
     return None
 
 

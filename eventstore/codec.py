@@ -56,8 +56,9 @@ def encode(event: Event) -> bytes:
 
 
 def command_content(command: Command) -> bytes:
-    """What makes two commands the same: kind and every field but the moment of asking."""
-    fields = {name: getattr(command, name) for name in command.__struct_fields__ if name != "at"}
+    """What makes two commands the same: kind and every field but its circumstances."""
+    content = (name for name in command.__struct_fields__ if name not in command.circumstances)
+    fields = {name: getattr(command, name) for name in content}
     return _ENCODER.encode([type(command).__name__, fields])
 
 

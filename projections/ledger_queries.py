@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from aggregates.books import UnitMovement
 from aggregates.chart_of_accounts import Chart
 from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled
@@ -235,15 +236,20 @@ class LedgerQueries:
             for code, lot, acquired, quantity, cost in rows
         ]
 
-    def unit_movements(self, position: int) -> list[tuple[str, date, int, int]]:
-        """(account, date, position, units) of every pool that the event at ``position`` moved."""
+    def unit_movements(self, position: int) -> list[UnitMovement]:
+        """Everything that moved units in the pools that the event at ``position`` moved."""
         rows = self._c.execute(
-            "SELECT account_code, effective_date, about, SUM(quantity) FROM postings WHERE"
-            " account_code IN (SELECT account_code FROM movements WHERE position = ?)"
-            " GROUP BY account_code, about HAVING SUM(quantity) <> 0",
+            "SELECT effective_date, position, kind, units, account_code, new_units, old_units"
+            " FROM movements m WHERE kind <> 'void' AND account_code IN"
+            " (SELECT account_code FROM movements WHERE position = ?) AND NOT EXISTS (SELECT 1"
+            " FROM movements v WHERE v.kind = 'void' AND v.about = m.position"
+            " AND v.account_code = m.account_code)",
             (position,),
         )
-        return [(a, date.fromisoformat(d), p, u) for a, d, p, u in rows]
+        return [
+            UnitMovement(date.fromisoformat(day), at, -units if kind == "sell" else units, *rest)
+            for day, at, kind, units, *rest in rows
+        ]
 
     # -- helpers ---------------------------------------------------------------------------
 
