@@ -23,7 +23,7 @@ from projections.posting_rules import RULES_VERSION
 from runtime.dispatch import Dispatcher
 from runtime.version import VERSION
 from runtime.views import Views, identity_of
-from security.keyfile import read_or_create_key
+from security.keyfile import read_key, read_or_create_key
 
 
 class Bot:
@@ -74,8 +74,11 @@ class Bot:
 
 
 def open_store(folder: DataFolder, clock: Clock, fresh_blind_key: bytes) -> Store:
-    """The store for writing; its blind key is made when there is none."""
-    key = read_or_create_key(folder.blind_key, fresh_blind_key)
+    """The store for writing; its blind key is made with it, and never for a store that exists."""
+    if folder.events.exists() and folder.events.stat().st_size:
+        key = read_key(folder.blind_key)
+    else:
+        key = read_or_create_key(folder.blind_key, fresh_blind_key)
     return Store(
         folder.events,
         blind_key=key,

@@ -7,10 +7,10 @@ from datetime import date
 from pathlib import Path
 
 import click
-from exporters.journals import beancount_journal, hledger_journal
-from exporters.ofx import export_ofx
 
 from exporters.files import write_atomically
+from exporters.journals import beancount_journal, hledger_journal
+from exporters.ofx import export_ofx
 from projections.ledger_records import AsOf
 from runtime.queries import Queries
 

@@ -63,6 +63,8 @@ def csv_text(records: Sequence[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
     return "" if value is None else str(value)
 
 

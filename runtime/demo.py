@@ -10,12 +10,11 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-from exporters.trade_history import write_day
 
 from aggregates.errors import DomainError
 from brokers.market_data import CsvMarketData, MarketData
@@ -27,6 +26,7 @@ from config.paths import DataFolder
 from config.settings import Settings, settings_from
 from eventstore.feed import Feed
 from exporters.files import write_atomically
+from exporters.trade_history import write_day
 from projections.ledger_records import NOW
 from runtime.bootstrap import Bot, open_store, provision
 from runtime.session_log import SessionLog
@@ -63,9 +63,9 @@ def play(folder: DataFolder, plan: DemoPlan, progress: Progress) -> None:
     _check_days(plan, sessions, market)
     _read_all(sessions, market)
     _claim(folder, plan)
-    bot, symbols = _bot(folder, plan, settings, calendar, market, sessions), market.symbols()
+    bot, symbols = _bot(folder, plan, settings, calendar, market), market.symbols()
     try:
-        start = sessions[0].open - timedelta(days=1)
+        start = _day_before(calendar, plan)
         provision(bot, symbols=symbols, deposit=DEPOSIT, at=start, demo=True)
         bot.views.catch_up()
         log = SessionLog(
@@ -185,17 +185,23 @@ def remove_demo(folder: DataFolder) -> None:
     shutil.rmtree(folder.root)
 
 
+def _day_before(calendar: TradingCalendar, plan: DemoPlan) -> datetime:
+    """The close of the session before the first one: the bot is provisioned then."""
+    return calendar.sessions(plan.first - timedelta(days=10), plan.first - timedelta(days=1))[
+        -1
+    ].close
+
+
 def _bot(
     folder: DataFolder,
     plan: DemoPlan,
     settings: Settings,
     calendar: TradingCalendar,
     market: MarketData,
-    sessions: list[SessionHours],
 ) -> Bot:
     """Wire a demo bot whose clock stands where its history and its broker stopped."""
     key = hashlib.sha256(f"tradebot demo blind {plan.seed}".encode()).digest()
-    clock = VirtualClock(sessions[0].open - timedelta(days=1))
+    clock = VirtualClock(_day_before(calendar, plan))
     open_store(folder, clock, key).close()  # lays the tables, so that the head can be read
     feed = Feed(folder.events)
     clock.wait_until(from_micros(feed.head().recorded_at))
