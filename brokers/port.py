@@ -94,7 +94,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """One fill. ``sequence`` grows by one per execution of the account: the cursor of the feed.
 
     ``commission`` and ``fees`` are what the broker computes, with fractions of the minor unit;
-    ``net_amount`` is the signed change of cash that it states (buy negative), in minor units.
+    ``net_amount`` is the signed change of cash that it states (buy negative), to the minor unit.
     """
 
     sequence: int
