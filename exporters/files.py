@@ -1,0 +1,45 @@
+"""Writing a file so that a reader sees the old content or the new one, never a part."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from exporters.errors import ExportError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data``: temporary file, fsync, rename, fsync of the folder; mode 0600.
+
+    Makes missing folders (0700). Raises ExportError; then the old file is as it was.
+    """
+    # The name is the process's own, so that two writers never share a temporary file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        # O_EXCL: never writes through a link that somebody else laid in its place
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o600)
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        temporary.replace(path)
+    except OSError as e:
+        with suppress(OSError):
+            temporary.unlink()
+        raise ExportError(
+            f"{path} could not be written: {e.strerror or e}. The file that was there before is "
+            "unchanged. Make room or set the folder's permissions, then export again."
+        ) from None
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
