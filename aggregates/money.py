@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from fractions import Fraction
 from typing import Self
 
@@ -25,7 +25,9 @@ _EXPONENTS = {
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
     **dict.fromkeys("CLF UYW".split(), 4),
 }
-_WIDE = Context(prec=60)  # wider than any product of a quantity, a price and a multiplier
+# Wider than any product of a quantity, a price and a multiplier; refuses instead of rounding.
+_WIDE = Context(prec=60, Emax=40, Emin=-40, traps=[Inexact, InvalidOperation])
+_LARGEST = 2**63 - 1  # what a column of the store's views holds
 
 
 def exponent(currency: str) -> int:
@@ -45,29 +47,43 @@ def divide_half_even(numerator: int, denominator: int) -> int:
 
 
 def exact_decimal(value: Decimal | int | str) -> Decimal:
-    """A finite Decimal from text, int or Decimal. Floats and NaN are refused, never guessed."""
+    """A finite Decimal from text, int or Decimal: at most 60 digits, below 1e30.
+
+    Floats and NaN raise InexactNumber; nothing is rounded and nothing is guessed.
+    """
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
         raise InexactNumber(f"{value!r} is a {type(value).__name__}; give text, int or Decimal.")
     try:
-        number = Decimal(value)
+        number = _WIDE.create_decimal(value)
     except InvalidOperation:
         raise InexactNumber(f"{value!r} is not a number.") from None
+    except Inexact:  # too large is inexact too
+        raise InexactNumber(f"{value!r:.40} has more digits than can be kept exactly.") from None
     if not number.is_finite():
         raise InexactNumber(f"{value!r} is not a finite number.")
+    if number and number.adjusted() >= 30:
+        raise InexactNumber(f"{value!r:.40} is larger than the books can hold.")
     return number
 
 
 def to_scaled(value: Decimal | int | str, scale: int, what: str) -> int:
-    """``value × scale`` (a power of ten) as an int. Raises InexactNumber before losing decimals."""
+    """``value × scale`` (a power of ten) as a 64-bit int. Raises InexactNumber, never rounds."""
     scaled = exact_decimal(value).scaleb(len(str(scale)) - 1, _WIDE)
     if scaled != (whole := int(scaled)):
         raise InexactNumber(f"{what} {value} has more decimals than 1/{scale:,} holds.")
+    if abs(whole) > _LARGEST:
+        raise InexactNumber(f"{what} {value} is larger than the books can hold.")
     return whole
 
 
 def from_scaled(units: int, scale: int) -> Decimal:
     """The Decimal of ``units / scale`` with fixed decimals (scale is a power of ten)."""
     return Decimal(units).scaleb(-(len(str(scale)) - 1), _WIDE)
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same number without trailing zeros and without an exponent: 100, never 1E+2."""
+    return Decimal(format(value.normalize(_WIDE), "f"))
 
 
 def minor_units(amount: Decimal, currency_exponent: int) -> int:
@@ -99,7 +115,7 @@ class Quantity:
         return Quantity(-self.units)
 
     def __str__(self) -> str:
-        return f"{self.decimal.normalize():f}" if self.units else "0"
+        return str(plain(self.decimal))
 
 
 @dataclass(frozen=True, slots=True, order=True)

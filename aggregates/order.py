@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Literal
 
 from aggregates.base import Aggregate, Event, check, check_utc, record
-from aggregates.money import Quantity, exact_decimal
+from aggregates.money import Price, Quantity, exact_decimal, plain
 from aggregates.order_messages import (
     IntendOrder,
     OrderAccepted,
@@ -99,7 +99,11 @@ class Order(Aggregate):
         self.emit(record(OrderSubmitted, c))
 
     def record_acceptance(self, c: RecordAcceptance) -> None:
-        self.check_state("accepted", "submitted", "unknown")
+        if self.broker_order_id == c.broker_order_id and self.broker_order_id:
+            return  # the broker repeated itself
+        if self.state not in ("accepted", "filled") or self.broker_order_id:
+            self.check_state("accepted", "submitted", "unknown")
+        # else a fill came before the acceptance, and only now the broker's own id is known
         self.emit(record(OrderAccepted, c))
 
     def record_fill(self, c: RecordFill) -> None:
@@ -110,7 +114,12 @@ class Order(Aggregate):
         check_utc(c.at)
         quantity = Quantity.of(c.quantity)
         check(quantity.units > 0, f"Fill {c.execution_id}: quantity must be above 0.")
-        check(exact_decimal(c.price) >= 0, f"Fill {c.execution_id}: price is negative.")
+        check(
+            Price.of(c.price, c.currency).units >= 0, f"Fill {c.execution_id}: price is negative."
+        )
+        for amount in (c.commission, c.fees, c.net_amount):
+            if amount is not None:
+                exact_decimal(amount)  # a float or NaN would be recorded for good
         check(
             quantity <= self.open_quantity,
             f"Fill {c.execution_id} of {quantity} is more than the {self.open_quantity} open on "
@@ -126,11 +135,12 @@ class Order(Aggregate):
                 side=terms.side,
                 strategy=terms.strategy,
                 context=terms.context,
-                cumulative_quantity=(self.filled + quantity).decimal.normalize(),
+                cumulative_quantity=plain((self.filled + quantity).decimal),
             )
         )
 
     def request_cancel(self, c: RequestCancel) -> None:
+        check(self.state != "new", f"{self.id} was never intended; there is nothing to cancel.")
         if self.state in FINAL or self.cancel_requested:
             return  # nothing is left to cancel
         self.emit(record(OrderCancelRequested, c))
@@ -139,9 +149,7 @@ class Order(Aggregate):
         if self.state == "cancelled":
             return
         self.check_state("cancelled", "intended", "submitted", "accepted", "unknown")
-        self.emit(
-            record(OrderCancelled, c, unfilled_quantity=self.open_quantity.decimal.normalize())
-        )
+        self.emit(record(OrderCancelled, c, unfilled_quantity=plain(self.open_quantity.decimal)))
 
     def record_rejection(self, c: RecordRejection) -> None:
         self.check_state("rejected", "submitted", "accepted", "unknown")
@@ -151,7 +159,7 @@ class Order(Aggregate):
         if self.state == "expired":
             return
         self.check_state("expired", "submitted", "accepted", "unknown")
-        self.emit(record(OrderExpired, c, unfilled_quantity=self.open_quantity.decimal.normalize()))
+        self.emit(record(OrderExpired, c, unfilled_quantity=plain(self.open_quantity.decimal)))
 
     def record_unknown_outcome(self, c: RecordUnknownOutcome) -> None:
         self.check_state("unknown", "submitted")
@@ -192,5 +200,5 @@ class Order(Aggregate):
         self.first_filled_at = self.first_filled_at or event.occurred_at
         if not self.open_quantity.units:
             self.state = "filled"
-        elif self.state in ("submitted", "unknown"):
+        elif self.state in ("intended", "submitted", "unknown"):
             self.state = "accepted"  # a fill proves that the broker has the order

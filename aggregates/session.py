@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from aggregates.base import Aggregate, Command, Event, check, record, topic
+from aggregates.money import exact_decimal
 
 DecisionKind = Literal["entry", "exit", "bearish", "no_range", "disabled"]
 Outcome = Literal["taken", "refused", "no_instrument", "no_trade"]
@@ -179,11 +180,13 @@ class Session(Aggregate):
 
     def mark_prices(self, c: MarkPrices) -> None:
         self.check_running()
-        check(all(m.price > 0 for m in c.marks), "A price is above 0; nothing was marked.")
+        above_zero = all(exact_decimal(m.price) > 0 for m in c.marks)
+        check(above_zero, "A price is above 0; nothing was marked.")
         self.emit(record(PricesMarked, c))
 
     def reconcile(self, c: RecordReconciliation) -> None:
         self.check_running()
+        exact_decimal(c.broker_cash)
         self.emit(record(SessionReconciled, c))
 
     def close(self, c: CloseSession) -> None:

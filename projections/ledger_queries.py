@@ -13,7 +13,7 @@ import msgspec
 from aggregates.books import UnitMovement
 from aggregates.chart_of_accounts import Chart
 from aggregates.errors import DomainError
-from aggregates.money import QUANTITY_SCALE, from_scaled
+from aggregates.money import QUANTITY_SCALE, from_scaled, plain
 from projections.ledger_records import (
     NOW,
     AsOf,
@@ -113,9 +113,9 @@ class LedgerQueries:
         return self._money(row[0])
 
     def broker_cash(self, as_of: AsOf = NOW) -> Decimal:
-        """What the broker's cash must be: float + reserves + pool + open suspense."""
+        """What the broker's cash must be: float + reserves + pool (decision 0006)."""
         mapping = self.chart().mapping
-        roles = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool", "suspense")
+        roles = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
         return sum((self.balance_of(mapping[role], as_of) for role in roles), Decimal(0))
 
     # -- entries ---------------------------------------------------------------------------
@@ -278,4 +278,4 @@ class LedgerQueries:
 
 
 def _units(quantity: int) -> Decimal:
-    return from_scaled(quantity, QUANTITY_SCALE).normalize() if quantity else Decimal(0)
+    return plain(from_scaled(quantity, QUANTITY_SCALE))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from aggregates.base import Event
-from aggregates.money import QUANTITY_SCALE, from_scaled, to_scaled
+from aggregates.money import QUANTITY_SCALE, from_scaled, plain, to_scaled
 from aggregates.order_messages import (
     OrderAccepted,
     OrderCancelled,
@@ -206,13 +206,9 @@ def _view(row: tuple[Any, ...]) -> OrderView:
         strategy=row[8],
         side=row[9],
         order_type=row[10],
-        quantity=_plain(from_scaled(row[11], QUANTITY_SCALE)),
-        filled=_plain(filled),
+        quantity=plain(from_scaled(row[11], QUANTITY_SCALE)),
+        filled=plain(filled),
         average_price=(Decimal(row[13]) / filled).quantize(Decimal("0.000001")) if filled else None,
         state=row[14],
         reason=row[15],
     )
-
-
-def _plain(value: Decimal) -> Decimal:
-    return Decimal(format(value.normalize(), "f"))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aggregates.money import QUANTITY_SCALE, from_scaled
+from aggregates.money import QUANTITY_SCALE, from_scaled, plain
 from projections.ledger_records import NOW, AsOf
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -108,7 +108,7 @@ class PerformanceQueries:
             fields = dict(zip(Trade.__struct_fields__, row, strict=True))
             fields |= {
                 "day": date.fromisoformat(row[1]),
-                "quantity": from_scaled(row[6], QUANTITY_SCALE).normalize(),
+                "quantity": plain(from_scaled(row[6], QUANTITY_SCALE)),
                 "entry_price": Decimal(row[7]),
                 "exit_price": Decimal(row[8]),
                 "costs": self._money(row[9]),
@@ -139,8 +139,8 @@ class PerformanceQueries:
 
     def marks(self, as_of: AsOf = NOW) -> dict[str, PriceMark]:
         """The last price of each instrument id; an instrument never marked is absent."""
-        rows = self._c.execute(
-            "SELECT instrument_id, symbol, price, at, MAX(position) FROM marks WHERE"
+        rows = self._c.execute(  # the row with the greatest market time: SQLite's bare columns
+            "SELECT instrument_id, symbol, price, MAX(at) FROM marks WHERE"
             f" {as_of.where()} GROUP BY instrument_id",
             as_of.parameters,
         )

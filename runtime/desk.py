@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from aggregates.market import Bar
+from aggregates.money import plain
 from aggregates.order import FINAL, Order, order_stream
 from aggregates.session import Session
 from config.calendar import SessionHours
@@ -94,7 +95,7 @@ class Desk:
         return {
             symbol: Holding(
                 symbol=symbol,
-                quantity=held.normalize(),
+                quantity=plain(held),
                 average_price=value[symbol] / bought[symbol],
                 first_fill_at=_minute(since[symbol]),
             )

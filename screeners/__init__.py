@@ -1,0 +1,1 @@
+"""Universe and candidate scans. Empty until screening lands (rows M16, M18)."""
