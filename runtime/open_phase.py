@@ -39,7 +39,6 @@ class OpenPhase:
     def run(self) -> str:
         """Trade until monitoring is over and nothing is held; returns the outcome in words."""
         clock, hours = self._bot.clock, self._desk.hours
-        self._outbox.settle_open()
         now = max(_minute(clock.now()), hours.open)
         while True:
             clock.wait_until(now)
@@ -63,6 +62,7 @@ class OpenPhase:
         """One minute: reports, bars, exits, entries, marks."""
         if self._outbox.read_fills():
             self._bot.views.catch_up()
+        self._outbox.settle_open()
         self._outbox.read_states()
         self._fold_bars(now)
         head = self._bot.store.head().position

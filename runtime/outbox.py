@@ -56,15 +56,19 @@ class Outbox:
         self._submit(order)
 
     def settle_open(self) -> None:
-        """Finish what an interruption left between intent and answer: ask, then act."""
+        """Orders without an answer: ask for them, then act on what the broker says."""
         for order in self._desk.open_orders():
-            if order.state in ("intended", "submitted", "unknown"):
-                found = self._broker.order(order.terms.client_order_id)
-                if found is None:
-                    # the broker surely has no such order, so this is its first submission
-                    self.send(order.terms.order_id)
-                else:
-                    self._accepted(order, found)
+            if order.state not in ("intended", "submitted", "unknown"):
+                continue
+            found = self._broker.order(order.terms.client_order_id)
+            if found is not None:
+                self._accepted(order, found)
+            elif order.state == "unknown":
+                # it was sent and did not arrive: never sent again, a new decision may follow
+                self._rejected(order, "not_at_broker", "the broker has no such order")
+            else:
+                # interrupted between intent and answer: the client order id admits it only once
+                self.send(order.terms.order_id)
 
     def _submit(self, order: Order) -> None:
         terms = order.terms
@@ -84,17 +88,16 @@ class Outbox:
             if found is not None:
                 self._accepted(order, found)
         except OrderRefused as refused:
-            self._record(
-                RecordRejection,
-                terms.order_id,
-                "rejected",
-                error_code=refused.error_code,
-                reason=refused.reason,
-            )
+            self._rejected(order, refused.error_code, refused.reason)
         except OutcomeUnknown as unclear:
             if order.state == "submitted":
                 self._record(RecordUnknownOutcome, terms.order_id, "unknown", reason=str(unclear))
         self._desk.refresh(terms.order_id)
+
+    def _rejected(self, order: Order, error_code: str, reason: str) -> None:
+        order_id = order.terms.order_id
+        self._record(RecordRejection, order_id, "rejected", error_code=error_code, reason=reason)
+        self._desk.refresh(order_id)
 
     def _accepted(self, order: Order, found: BrokerOrder) -> None:
         if order.state == "intended":  # it was sent before an interruption could be recorded
@@ -162,13 +165,7 @@ class Outbox:
             elif found.state == "expired":
                 self._record(RecordExpiry, terms.order_id, "expired")
             elif found.state == "rejected":
-                self._record(
-                    RecordRejection,
-                    terms.order_id,
-                    "rejected",
-                    error_code=found.error_code,
-                    reason=found.reason,
-                )
+                self._rejected(order, found.error_code, found.reason)
             self._desk.refresh(terms.order_id)
 
     def _record(self, kind: type, order_id: str, what: str, **fields: str) -> None:
