@@ -1,0 +1,1 @@
+"""The pages: a process of its own (`python -m web`) that only asks. Trading goes on without it."""

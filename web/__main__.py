@@ -1,0 +1,58 @@
+"""`python -m web`: the pages of one data folder, in a process of their own."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+DEFAULT_DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 ended as asked, 2 the address cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m web", description="Show the books of one bot as pages, read-only."
+    )
+    parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA, help="the bot's data folder")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at")
+    parser.add_argument("--port", type=int, default=6900, help="port to serve at")
+    asked = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return run(asked.data_dir, asked.host, asked.port)
+
+
+def run(data_dir: Path, host: str, port: int) -> int:
+    from config.paths import DataFolder
+    from runtime.queries import Queries
+    from web.serve import make_server
+
+    queries = Queries(DataFolder(data_dir))
+    try:
+        server = make_server(queries, host, port)
+    except (OSError, OverflowError, ValueError) as e:
+        print(
+            f"The pages cannot be served at {host}:{port} ({e}). Nothing was changed; end what "
+            "uses the port, or name another one with --port.",
+            file=sys.stderr,
+        )
+        return 2
+    signal.signal(signal.SIGTERM, _stop)
+    shown = f"[{host}]" if ":" in host else host
+    # a name with several addresses gives several sockets, all at the port asked for
+    bound = getattr(server, "effective_port", port)
+    print(f"Pages at http://{shown}:{bound} (Ctrl-C ends them)", file=sys.stderr)
+    server.run()
+    queries.close()
+    return 0
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
