@@ -40,6 +40,16 @@ from projections.posting_rules import (
     residue_role,
 )
 
+# What a person calls each movement of capital; also the tag of its postings.
+CAPITAL_WORDS: dict[type[Event], str] = {
+    CapitalDeposited: "Deposit",
+    CapitalWithdrawn: "Withdrawal",
+    DividendReceived: "Dividend",
+    InterestReceived: "Interest",
+    FeeCharged: "Fee",
+    MarginInterestCharged: "Margin interest",
+    CapitalEarmarked: "Earmark",
+}
 HERE = Path(__file__).parent
 SCHEMA = (HERE / "tbot_ledger_schema.sql").read_text(encoding="utf-8")
 
@@ -84,18 +94,7 @@ class Ledger(Projection):
             InstrumentRenamed: self._renamed,
             InstrumentSplit: self._split,
             OrderFilled: self._filled,
-            **dict.fromkeys(
-                (
-                    CapitalDeposited,
-                    CapitalWithdrawn,
-                    DividendReceived,
-                    InterestReceived,
-                    FeeCharged,
-                    MarginInterestCharged,
-                    CapitalEarmarked,
-                ),
-                self._capital,
-            ),
+            **dict.fromkeys(CAPITAL_WORDS, self._capital),
         }
 
     def fold(self, row: Envelope, event: Event) -> None:
@@ -268,7 +267,7 @@ class Ledger(Projection):
 
     def _capital(self, row: Envelope, e: Any) -> None:
         check_currency(e.currency, self._currency)
-        words = e.topic.partition(".")[2]
+        words = CAPITAL_WORDS[type(e)]
         self.rows.transaction(
             row,
             e.effective_date.isoformat(),

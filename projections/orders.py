@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from aggregates.base import Event
+from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain, to_scaled
 from aggregates.order_messages import (
     OrderAccepted,
@@ -156,8 +157,10 @@ class Orders(Projection):
                 f"SELECT {_COLUMNS} FROM orders WHERE order_id = ? ORDER BY position DESC LIMIT 1",
                 (order_id,),
             )
-            names = [column[0] for column in cursor.description]
-            state = dict(zip(names, cursor.fetchone(), strict=True))
+            names, row = [column[0] for column in cursor.description], cursor.fetchone()
+            if row is None:
+                raise DomainError(f"order {order_id} was never intended.")
+            state = dict(zip(names, row, strict=True))
         return state
 
     def _add(self, row: Envelope, event: Event, state: dict[str, Any]) -> None:

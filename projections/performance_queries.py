@@ -95,10 +95,11 @@ class PerformanceQueries:
         return from_scaled(minor, self._scale)
 
     def _select(self, table: str, as_of: AsOf, day: date | None) -> list[tuple[Any, ...]]:
+        where, parameters = as_of.where(), [*as_of.parameters]
+        if day is not None:
+            where, parameters = f"{where} AND effective_date = ?", [*parameters, day.isoformat()]
         return self._c.execute(
-            f"SELECT * FROM {table} WHERE {as_of.where()} AND (? IS NULL OR effective_date = ?)"
-            " ORDER BY position",
-            (*as_of.parameters, *(2 * [day.isoformat() if day else None])),
+            f"SELECT * FROM {table} WHERE {where} ORDER BY position", parameters
         ).fetchall()
 
     def trades(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[Trade]:
@@ -159,14 +160,23 @@ class PerformanceQueries:
 
     def sessions(self, as_of: AsOf = NOW) -> list[SessionSummary]:
         """Every session that was opened, oldest first."""
-        opened: dict[str, bool] = {}
-        for _, label, _, phase, change in self._select("phases", as_of, None):
-            if phase == "session":
-                opened[label] = change == "closed"
-        return [self._summary(date.fromisoformat(d), c, as_of) for d, c in sorted(opened.items())]
+        return [self._summary(day, at, as_of) for day, at in self.session_days(as_of).items()]
 
-    def _summary(self, day: date, closed: bool, as_of: AsOf) -> SessionSummary:
-        trades, points = self.trades(as_of, day=day), self.equity(as_of, day=day)
+    def session_days(self, as_of: AsOf = NOW) -> dict[date, int | None]:
+        """Sessions in order, each with the position of its close; None while it is open."""
+        rows = self._c.execute(
+            "SELECT effective_date, MAX(CASE change WHEN 'closed' THEN position END) FROM phases"
+            f" WHERE phase = 'session' AND {as_of.where()} GROUP BY 1 ORDER BY 1",
+            as_of.parameters,
+        )
+        return {date.fromisoformat(day): closed_at for day, closed_at in rows}
+
+    def _summary(self, day: date, closed_at: int | None, as_of: AsOf) -> SessionSummary:
+        trades = self.trades(as_of, day=day)
+        # a late event of that day values the account as it is known now, not as it closed
+        points = [
+            p for p in self.equity(as_of, day=day) if closed_at is None or p.position <= closed_at
+        ]
         return SessionSummary(
             day=day,
             trades=len(trades),
@@ -174,7 +184,7 @@ class PerformanceQueries:
             pnl=sum((t.pnl for t in trades), Decimal(0)),
             costs=sum((t.costs for t in trades), Decimal(0)),
             equity=points[-1].equity if points else None,
-            closed=closed,
+            closed=closed_at is not None,
         )
 
 

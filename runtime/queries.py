@@ -94,24 +94,16 @@ class DayReport(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[str, ...] | None
 
 
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """Outcome of a verification. ``bad_position`` is None when the history is intact."""
-
-    position: int
-    head_hash: str
-    bad_position: int | None
-    reason: str
-    checked_at: datetime
-
-
 class Queries:
-    """The read side of one data folder. Cheap to keep: follows the store as it grows."""
+    """The read side of one data folder. Cheap to keep: follows the store as it grows.
+
+    For one thread at a time: a question may close views that an earlier one was given.
+    """
 
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
         self._views: Views | None = None
         self._seen = -1
-        self._verified: Verified | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -170,7 +162,8 @@ class Queries:
     def status(self) -> Status:
         views = self._current()
         books, head = views.books.books(), views.feed.head()
-        sessions = views.trading.sessions()
+        sessions = views.trading.session_days()
+        last = max(sessions, default=None)
         return Status(
             identity=books.identity,
             demo=books.demo,
@@ -182,8 +175,8 @@ class Queries:
             broker=books.broker_code,
             coa_version=books.coa_version,
             sessions=len(sessions),
-            last_session=sessions[-1].day if sessions else None,
-            state="idle" if not sessions or sessions[-1].closed else "trading",
+            last_session=last,
+            state="idle" if last is None or sessions[last] is not None else "trading",
         )
 
     # -- the books -------------------------------------------------------------------------
@@ -317,20 +310,6 @@ class Queries:
         from aggregates.catalog import TOPICS
 
         return sorted(TOPICS)
-
-    def verification(self, *, again: bool = False) -> Verified:
-        """The whole chain recomputed; kept until the store grows or ``again`` is asked."""
-        head = self._current().feed.head().position
-        if again or self._verified is None or self._verified.position != head:
-            result = self.verify_now()
-            self._verified = Verified(
-                position=result.position,
-                head_hash=result.head_hash.hex(),
-                bad_position=result.bad_position,
-                reason=result.reason,
-                checked_at=datetime.now(UTC),
-            )
-        return self._verified
 
     def verify_now(self, progress: Any = lambda *_: None) -> Verification:
         """Recompute every hash, and every commitment when the blind key is here."""
