@@ -47,7 +47,6 @@ def check_books(bot: Bot) -> None:
             "blocked and nothing was written; the events are safe. Move "
             f"{bot.folder.ledger(settings.identity).name} away: it is rebuilt at the next start."
         )
-        log_fatal(bot.folder, bot.clock.now(), "LEDGER_MISMATCH", message)
         raise StartBlocked(message)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from aggregates.errors import DomainError
+from aggregates.errors import DomainError, TradeBotError
 from brokers.market_data import CsvMarketData, MarketData
 from brokers.simulated import SimulatedBroker
 from brokers.synthetic import SyntheticMarketData
@@ -29,6 +29,7 @@ from exporters.files import write_atomically
 from exporters.trade_history import write_day
 from projections.ledger_records import NOW
 from runtime.bootstrap import Bot, open_store, provision
+from runtime.build_check import log_fatal
 from runtime.session_log import SessionLog
 from runtime.supervisor import Supervisor
 
@@ -63,35 +64,48 @@ def play(folder: DataFolder, plan: DemoPlan, progress: Progress) -> None:
     _check_days(plan, sessions, market)
     _read_all(sessions, market)
     _claim(folder, plan)
-    bot, symbols = _bot(folder, plan, settings, calendar, market), market.symbols()
+    bot = _bot(folder, plan, settings, calendar, market)
     try:
-        start = _day_before(calendar, plan)
-        provision(bot, symbols=symbols, deposit=DEPOSIT, at=start, demo=True)
-        bot.views.catch_up()
-        log = SessionLog(
-            bot.views.feed,
-            folder.logs(bot.identity),
-            folder.global_logs,
-            settings.BROKER_CODE,
-            settings.LOG_FORMAT,
-        )
-        supervisor = Supervisor(bot, symbols)
-        for number, hours in enumerate(sessions):
-            progress(f"{hours.day:%a %Y-%m-%d}", number, len(sessions))
-            supervisor.run_session(hours)
-            log.follow()
-            write_day(
-                folder.trades(bot.identity),
-                folder.summaries(bot.identity),
-                bot.identity,
-                hours.day,
-                bot.views.trading,
-                NOW,
-                settings.BROKER_CODE,
-            )
-        progress("done", len(sessions), len(sessions))
+        _play_sessions(bot, plan, sessions, market.symbols(), progress)
+    except TradeBotError as e:
+        log_fatal(folder, bot.clock.now(), type(e).__name__, str(e))
+        raise
     finally:
         bot.close()
+
+
+def _play_sessions(
+    bot: Bot,
+    plan: DemoPlan,
+    sessions: list[SessionHours],
+    symbols: tuple[str, ...],
+    progress: Progress,
+) -> None:
+    folder, settings = bot.folder, bot.settings
+    start = _day_before(bot.calendar, plan)
+    provision(bot, symbols=symbols, deposit=DEPOSIT, at=start, demo=True)
+    supervisor = Supervisor(bot, symbols)
+    log = SessionLog(
+        bot.views.feed,
+        folder.logs(bot.identity),
+        folder.global_logs,
+        settings.BROKER_CODE,
+        settings.LOG_FORMAT,
+    )
+    for number, hours in enumerate(sessions):
+        progress(f"{hours.day:%a %Y-%m-%d}", number, len(sessions))
+        supervisor.run_session(hours)
+        log.follow()
+        write_day(
+            folder.trades(bot.identity),
+            folder.summaries(bot.identity),
+            bot.identity,
+            hours.day,
+            bot.views.trading,
+            NOW,
+            settings.BROKER_CODE,
+        )
+    progress("done", len(sessions), len(sessions))
 
 
 def plan_of(

@@ -40,10 +40,15 @@ class StartRefused(DomainError):
 
 
 class Supervisor:
-    """Runs sessions of one bot. ``symbols`` are the candidates of the day."""
+    """Runs sessions of one bot. ``symbols`` are the candidates of the day.
+
+    Raises StartBlocked when the ledger does not fit the events and settings.
+    """
 
     def __init__(self, bot: Bot, symbols: tuple[str, ...]) -> None:
         self._bot, self._symbols = bot, tuple(sorted(symbols))
+        bot.views.catch_up()
+        check_books(bot)
 
     def run_session(self, hours: SessionHours) -> None:
         """The whole day: open, phases, close, reconciliation. Done already: returns at once."""
@@ -79,7 +84,6 @@ class Supervisor:
         bot, label = self._bot, hours.day.isoformat()
         bot.clock.wait_until(hours.open)
         bot.views.catch_up()
-        check_books(bot)
         where = bot.folder.ledger_snapshots(bot.identity)
         snapshot(bot.views.ledger, where, bot.identity, bot.clock.now())
         session = bot.store.load(Session, session_stream(label))

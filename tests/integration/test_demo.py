@@ -1,8 +1,9 @@
-"""The demo as a user runs it: one history everywhere, goes on where it stopped, refuses nonsense."""
+"""The demo as a user runs it: one history everywhere, goes on after a stop, refuses nonsense."""
 
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -95,6 +96,32 @@ def test_the_ledger_of_another_history_blocks_the_start(demo: Demo, tmp_path: Pa
     )
     assert balances.returncode == 3
     assert "built from another history" in balances.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE coa_accounts SET name = 'Slush fund' WHERE account_code = '1010'", "accounts"),
+        ("UPDATE books SET currency_code = 'EUR'", "currency"),
+        ("ALTER TABLE postings ADD COLUMN note TEXT", "postings"),
+    ],
+)
+def test_a_ledger_that_does_not_match_stops_the_start_and_is_logged(
+    demo: Demo, tmp_path: Path, change: str, words: str
+) -> None:
+    demo(*FEW)
+    ledger = tmp_path / "demo/output/DEMO_USA_SIM_01/ledgers/DEMO_USA_SIM_01_BOT_ledger.db"
+    connection = sqlite3.connect(ledger, isolation_level=None)
+    connection.execute(change)
+    connection.close()
+    events = (tmp_path / "demo/storage/events.db").read_bytes()
+    stopped = demo(*FEW)
+    assert stopped.returncode == 3
+    assert words in stopped.stderr
+    assert "start is blocked" in stopped.stderr
+    assert (tmp_path / "demo/storage/events.db").read_bytes() == events
+    log = (tmp_path / "demo/output/logs/main_bot.log").read_text().splitlines()
+    assert json.loads(log[-1])["level"] == "FATAL"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
