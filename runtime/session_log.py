@@ -22,15 +22,23 @@ FIELDS = (
 
 
 class SessionLog:
-    """Follows the store from where it stood at the start and writes what happened since.
+    """Follows the store from where it stood at the start, or from ``after``.
 
     ``strategy_log`` is open.log and its like; ``main_log`` has everything in short.
     """
 
-    def __init__(self, feed: Feed, logs: Path, global_logs: Path, broker: str, form: str) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        logs: Path,
+        global_logs: Path,
+        broker: str,
+        form: str,
+        after: int | None = None,
+    ) -> None:
         self._feed, self._logs, self._global, self._broker = feed, logs, global_logs, broker
         self._csv = form == "CSV"  # LOG_FORMAT: CSV for spreadsheets, JSON for everything else
-        self._position = feed.head().position
+        self._position = feed.head().position if after is None else after
 
     def follow(self) -> None:
         """Write the lines of all events since the last time."""
