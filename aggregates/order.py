@@ -64,6 +64,7 @@ class Order(Aggregate):
         self.first_filled_at: datetime | None = None
         self.executions: set[str] = set()
         self.cancel_requested = False
+        self.cancel_reason = ""
 
     @property
     def terms(self) -> OrderIntended:
@@ -183,7 +184,7 @@ class Order(Aggregate):
             case OrderFilled():
                 self._apply_fill(event)
             case OrderCancelRequested():
-                self.cancel_requested = True
+                self.cancel_requested, self.cancel_reason = True, event.reason
             case OrderCancelled():
                 self.state = "cancelled"
             case OrderRejected():

@@ -46,6 +46,11 @@ class Desk:
             if p.code.startswith(self._cost_account + ".")
         }
 
+    @property
+    def carried(self) -> set[str]:
+        """Symbols that an earlier session bought and could not sell."""
+        return set(self._carried)
+
     def load(self, session: Session) -> None:
         """Take up the orders that the session has decided so far."""
         for decision in session.decided.values():

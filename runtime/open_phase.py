@@ -13,7 +13,7 @@ from runtime.desk import Desk
 from runtime.marks import mark_prices
 from runtime.outbox import Outbox
 from strategies.opening_range import OpeningRangeBreakout
-from strategies.protocol import Signal
+from strategies.protocol import Holding, Signal
 from strategies.risk import RiskContext, check_entry
 from strategies.sizing import Sizing, size
 
@@ -40,12 +40,15 @@ class OpenPhase:
         """Trade until monitoring is over and nothing is held; returns the outcome in words."""
         clock, hours = self._bot.clock, self._desk.hours
         now = max(_minute(clock.now()), hours.open)
-        while True:
+        while now < hours.close:
             clock.wait_until(now)
             self.step(now)
-            if now >= hours.close or (self._strategy.finished(now) and not self._desk.symbols):
+            if self._strategy.finished(now) and not self._desk.symbols:
                 break
             now += MINUTE
+        else:
+            clock.wait_until(hours.close)
+            self.last_reports(hours.close)
         held = ", ".join(sorted(self._desk.holdings()))
         if held:
             return f"still held at the close: {held}"
@@ -85,13 +88,23 @@ class OpenPhase:
     # -- exits -----------------------------------------------------------------------------
 
     def _exits(self, now: datetime) -> None:
-        for signal in self._strategy.exits(now, self._desk.holdings()):
-            open_orders = self._desk.open_orders(signal.symbol)
-            for order in open_orders:
-                if order.terms.side == "buy" and not order.cancel_requested:
-                    self._outbox.cancel(order, "an exit is due")
+        if self._strategy.finished(now):
+            self._cancel_entries(None, "end of monitoring")
+        holdings, carried = self._desk.holdings(), self._desk.carried
+        watched = {s: h for s, h in holdings.items() if s not in carried}
+        left_over = [
+            _left_over(self._strategy.name, holdings[s]) for s in sorted(carried & holdings.keys())
+        ]
+        for signal in [*left_over, *self._strategy.exits(now, watched)]:
+            self._cancel_entries(signal.symbol, "an exit is due")
             if not self._desk.open_orders(signal.symbol):
                 self._sell(signal, now)
+
+    def _cancel_entries(self, symbol: str | None, reason: str) -> None:
+        """An entry that is still open must not buy once its time is over."""
+        for order in self._desk.open_orders(symbol):
+            if order.terms.side == "buy" and not order.cancel_requested:
+                self._outbox.cancel(order, reason)
 
     def _sell(self, signal: Signal, now: datetime) -> None:
         quantity = self._desk.holdings()[signal.symbol].quantity
@@ -103,7 +116,8 @@ class OpenPhase:
         decided = {
             d.symbol for d in self._session().decided.values() if d.kind not in ("exit", "disabled")
         }
-        for signal in self._strategy.entries(now, decided):
+        # a symbol that was carried over is sold today and not bought again
+        for signal in self._strategy.entries(now, decided | self._desk.carried):
             if signal.kind == "entry":
                 self._enter(signal, now)
             else:
@@ -215,6 +229,22 @@ class OpenPhase:
 
     def _session(self) -> Session:
         return self._bot.store.load(Session, session_stream(self._day.isoformat()))
+
+
+def _left_over(strategy: str, held: Holding) -> Signal:
+    """The exit of what an earlier session could not sell: due from the open on."""
+    return Signal(
+        strategy=strategy,
+        symbol=held.symbol,
+        kind="exit",
+        reason="carried over",
+        price=None,
+        stop=None,
+        inputs={
+            "quantity": format(held.quantity, "f"),
+            "average_price": format(held.average_price, "f"),
+        },
+    )
 
 
 def _sizing_inputs(sizing: Sizing, equity: Decimal, cash: Decimal) -> dict[str, str]:

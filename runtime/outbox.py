@@ -160,7 +160,7 @@ class Outbox:
                 continue
             terms = order.terms
             if found.state == "cancelled":
-                reason = found.reason or "cancelled at the broker"
+                reason = found.reason or order.cancel_reason or "cancelled at the broker"
                 self._record(RecordCancellation, terms.order_id, "cancelled", reason=reason)
             elif found.state == "expired":
                 self._record(RecordExpiry, terms.order_id, "expired")
