@@ -133,6 +133,11 @@ class Books(Aggregate):
     def close_period(self, c: ClosePeriod) -> None:
         check(bool(c.reason.strip()), "A period close needs a reason.")
         check(
+            c.through <= c.effective_date,
+            f"{c.through} is not over on {c.effective_date}; a close cannot be undone, so only "
+            "days that are over can be closed.",
+        )
+        check(
             self.closed_through is None or c.through > self.closed_through,
             f"The books are closed through {self.closed_through} already.",
         )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.application import Application
 from eventsourcing.persistence import ApplicationRecorder, Mapper
 from eventsourcing.sqlite import SQLiteFactory
 from eventsourcing.utils import Environment, EnvType
@@ -65,10 +64,10 @@ class Store(Application[str]):
 
     def load(self, kind: type[A], stream: str) -> A:
         """The aggregate as its stream says; an unused stream gives a fresh one."""
-        try:
-            loaded: A = self.repository.get(stream, projector_func=partial(_project, kind, stream))
-        except AggregateNotFoundError:
-            return kind(stream)
+        loaded = kind(stream)
+        for new in self.events.get(stream):
+            assert isinstance(new, NewEvent)  # noqa: S101 - our mapper makes no other
+            loaded.fold(new.event)
         return loaded
 
     def record(self, context: CommandContext, *changed: Aggregate) -> list[int]:
@@ -76,20 +75,12 @@ class Store(Application[str]):
 
         The same command asked again returns the positions of the first time.
         """
+        decided = [new for aggregate in changed for new in aggregate.collect_events()]
+        stored = [self.mapper.to_stored_event(new) for new in decided]
         try:
-            recordings = self.save(*changed, context=context)
+            return list(self.chain.insert_events(stored, context=context))
         except CommandRepeated as repeated:
             return repeated.positions
-        return [recording.notification.id for recording in recordings]
 
     def head(self) -> Head:
         return self.chain.head()
-
-
-def _project(kind: type[A], stream: str, aggregate: A | None, events: Any) -> A | None:
-    found = aggregate
-    for new in events:
-        assert isinstance(new, NewEvent)  # noqa: S101 - our mapper makes no other
-        found = found or kind(stream)
-        found.fold(new.event)
-    return found

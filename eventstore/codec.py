@@ -44,7 +44,7 @@ def decode(topic: str, schema_version: int, state: bytes, where: str) -> Event:
         )
     try:
         return _decoder(topic).decode(state)
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
         raise UnknownEvent(
             f"{where} ({topic}) cannot be read: {e}. Run `tbot verify` to see if it was changed."
         ) from None

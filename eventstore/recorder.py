@@ -18,7 +18,7 @@ from eventsourcing.sqlite import (
 
 from eventstore.codec import SealedEvent
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, Envelope, chain_hash
-from eventstore.errors import ClockBehind, CommandConflict, ConcurrentChange
+from eventstore.errors import ClockBehind, CommandConflict, ConcurrentChange, StoreUnreadable
 from eventstore.schema import (
     APPLICATION_ID,
     BUSY_TIMEOUT_S,
@@ -53,21 +53,26 @@ class CommandRepeated(Exception):
 class ImmediateConnection(SQLiteConnection):
     """Writes begin with BEGIN IMMEDIATE: a deferred read-then-write fails beside another writer."""
 
+    def __init__(self, connection: sqlite3.Connection, max_age: float | None, path: str) -> None:
+        super().__init__(connection, max_age)
+        self._path = path
+
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        """All or nothing, a COMMIT that fails included. Raises StoreUnreadable for what SQLite
+        says of the file: locked, full, damaged."""
         cursor = self._sqlite_conn.cursor()
-        cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
         try:
+            cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
             yield cursor  # type: ignore[misc]
-        except BaseException:
-            self._sqlite_conn.rollback()
-            raise
-        else:
             if commit:
                 self._sqlite_conn.commit()
-            else:
-                self._sqlite_conn.rollback()
+        except sqlite3.Error as e:
+            if type(e) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                raise unreadable(self._path, e) from None
+            raise
         finally:
+            self._sqlite_conn.rollback()  # does nothing after a COMMIT
             cursor.close()
 
 
@@ -75,12 +80,15 @@ class StorePool(SQLiteConnectionPool):
     """Connections with the pragmas of rule 1, each read back."""
 
     def _create_connection(self) -> SQLiteConnection:
-        connection = sqlite3.connect(
-            self.db_name,
-            check_same_thread=False,
-            isolation_level=None,
-            timeout=BUSY_TIMEOUT_S,
-        )
+        try:
+            connection = sqlite3.connect(
+                self.db_name,
+                check_same_thread=False,
+                isolation_level=None,
+                timeout=BUSY_TIMEOUT_S,
+            )
+        except sqlite3.Error as e:
+            raise unreadable(self.db_name, e) from None
         try:
             check_identity(connection, self.db_name)
             prepare_writer(connection, self.db_name)
@@ -90,7 +98,7 @@ class StorePool(SQLiteConnectionPool):
         except BaseException:
             connection.close()
             raise
-        return ImmediateConnection(connection, self.max_age)
+        return ImmediateConnection(connection, self.max_age, self.db_name)
 
 
 class ChainRecorder(SQLiteApplicationRecorder):
@@ -132,6 +140,7 @@ class ChainRecorder(SQLiteApplicationRecorder):
         if first := self._recorded_before(c, context):
             raise CommandRepeated(first)
         head = read_head(c)
+        self._check_tail(c, head)
         recorded_at = self._recorded_at(head, context)
         rows: list[Envelope] = []
         previous, position = head.hash, head.position
@@ -143,6 +152,16 @@ class ChainRecorder(SQLiteApplicationRecorder):
         c.executemany(_INSERT, rows)
         c.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (position, previous))
         return [row.position for row in rows]
+
+    def _check_tail(self, c: Any, head: Head) -> None:
+        """Never append to a tail that was cut off: the new event would cover the traces."""
+        claimed = c.execute("SELECT position, hash FROM head").fetchone() or (0, GENESIS)
+        if claimed != (head.position, head.hash):
+            raise StoreUnreadable(
+                f"{self.datastore.pool.db_name} ends at event {head.position}, but noted that it "
+                f"ends at event {claimed[0]}, or with another hash. Nothing was recorded; run "
+                "`tbot verify` and compare the store with a backup."
+            )
 
     def _row(
         self,

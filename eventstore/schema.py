@@ -75,7 +75,8 @@ def check_identity(connection: sqlite3.Connection, path: str) -> None:
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    except sqlite3.DatabaseError as e:
+        page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as e:  # a damaged schema is quoted as it is
         raise unreadable(path, e) from None
     if application_id != APPLICATION_ID and (tables or application_id):
         raise StoreUnreadable(f"{path} is not an event store. Nothing was changed; check the path.")
@@ -84,18 +85,28 @@ def check_identity(connection: sqlite3.Connection, path: str) -> None:
             f"{path} has store schema {version}; this version reads up to {SCHEMA_VERSION}. "
             "Nothing was changed. Install the version of TradeBot that wrote it, or a newer one."
         )
+    if Path(path).stat().st_size % page_size and not _has_content(Path(f"{path}-wal")):
+        # SQLite sees a missing page, but reads half a page as if it ended in zeros
+        raise unreadable(path, sqlite3.DatabaseError("it ends in the middle of a page"))
 
 
-def unreadable(path: str, error: sqlite3.Error) -> StoreUnreadable:
-    """The message for what SQLite says: locked, or damaged."""
-    if "locked" in str(error) or "busy" in str(error):
-        return StoreUnreadable(
-            f"{path} is locked by another program. Nothing was changed; close it and try again."
-        )
-    return StoreUnreadable(
-        f"{path} cannot be read: {error}. Nothing was changed. The file is damaged, cut off, or "
-        "not an event store; compare it with a backup."
-    )
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def unreadable(path: str, error: Exception) -> StoreUnreadable:
+    """The message for what SQLite says: locked, no room, no right to write, or damaged."""
+    said = str(error)
+    if "locked" in said or "busy" in said:
+        what, then = "is locked by another program", "close it and try again"
+    elif "full" in said:
+        what, then = f"cannot grow: {error}", "make room on the disk and try again"
+    elif "readonly" in said:
+        what, then = f"cannot be written: {error}", "check who may write to the file and its folder"
+    else:
+        what = f"cannot be read: {error}"
+        then = "the file is damaged, cut off, or not an event store, so compare it with a backup"
+    return StoreUnreadable(f"{path} {what}. Nothing was changed; {then}.")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

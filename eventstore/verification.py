@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,47 +44,68 @@ def verify(
     ``progress`` is told (done, total). Raises StoreUnreadable when the file cannot be read at all.
     """
     connection = open_reader(path)
+    # a byte that is no UTF-8 must reach the check of its own row
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         connection.execute("BEGIN")  # one snapshot, also beside a writer
         total, head_hash = _claimed_head(connection)
         state = Verification(0, GENESIS, None, "")
-        cursor = connection.execute(f"SELECT {COLUMN_LIST} FROM stored_events ORDER BY position")
-        while rows := _next(cursor, path, state):
-            if isinstance(rows, Verification):
-                return rows
-            for row in rows:
+        try:
+            for row in _rows(connection):
                 state = _check(state, row, blind_key)
                 if not state.intact:
                     return state
-            progress(state.position, max(total, state.position))
-        if (state.position, state.head_hash) != (total, head_hash):
-            first_missing = min(state.position, total) + 1
-            why = f"the store says that it ends at event {total}, the rows end at {state.position}"
-            return state._replace(bad_position=first_missing, reason=why)
-        return state
+                if state.position % BATCH == 0:
+                    progress(state.position, max(total, state.position))
+        except sqlite3.DatabaseError as e:
+            if "locked" in str(e):
+                raise
+            return _fault(state, f"the row cannot be read ({e})")
+        progress(state.position, max(total, state.position))
+        return _check_end(state, total, head_hash)
     except sqlite3.Error as e:
         raise unreadable(str(path), e) from None
     finally:
         connection.close()
 
 
+def _check_end(state: Verification, total: int, head_hash: bytes) -> Verification:
+    """The rows must end where the store noted that they end."""
+    if state.position != total:
+        why = f"the store says that it ends at event {total}, the rows end at {state.position}"
+        return state._replace(bad_position=min(state.position, total) + 1, reason=why)
+    if state.head_hash != head_hash:
+        why = "the store noted another hash for its newest event"
+        return state._replace(bad_position=max(total, 1), reason=why)
+    return state
+
+
 def _claimed_head(connection: sqlite3.Connection) -> tuple[int, bytes]:
-    row = connection.execute("SELECT position, hash FROM head").fetchone()
-    return (row[0], row[1]) if row else (0, GENESIS)
+    rows = connection.execute("SELECT position, hash FROM head").fetchmany(2)
+    if len(rows) == 1 and isinstance(rows[0][0], int):
+        return rows[0][0], rows[0][1]
+    return 0, GENESIS  # an empty store has no note, and a damaged note is none
 
 
-def _next(
-    cursor: sqlite3.Cursor, path: Path, state: Verification
-) -> list[tuple[object, ...]] | Verification:
-    """The next rows; a page that SQLite cannot read is a fault at the next position."""
-    try:
-        return cursor.fetchmany(BATCH)
-    except sqlite3.OperationalError as e:
-        if "locked" in str(e):
-            raise unreadable(str(path), e) from None
-        return _fault(state, f"the row cannot be read ({e})")
-    except sqlite3.DatabaseError as e:
-        return _fault(state, f"the row cannot be read ({e})")
+def _rows(connection: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
+    """Every row in order. Raises sqlite3.DatabaseError at the row that cannot be read.
+
+    Python reads one row ahead, so at an error the next row is asked for alone: it may be sound.
+    """
+    sql = f"SELECT {COLUMN_LIST} FROM stored_events WHERE position >= ? ORDER BY position"
+    start = -(2**63)
+    while True:
+        try:
+            for row in connection.execute(sql, (start,)):
+                yield row
+                start = row[0] + 1
+            return
+        except sqlite3.DatabaseError:
+            alone = connection.execute(f"{sql} LIMIT 1", (start,)).fetchone()
+            if alone is None:
+                raise
+            yield alone
+            start = alone[0] + 1
 
 
 def _check(state: Verification, row: tuple[object, ...], key: bytes | None) -> Verification:

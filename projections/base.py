@@ -19,7 +19,11 @@ Progress = Callable[[int, int], None]
 
 
 class ProjectionHalted(TradeBotError):
-    """An event that a view cannot fold. The view stands where it was; the event is safe."""
+    """An event that a view cannot fold. The view stands before it; the event is safe."""
+
+    def __init__(self, text: str, position: int) -> None:
+        super().__init__(text)
+        self.position = position
 
 
 class ProjectionMismatch(TradeBotError):
@@ -57,12 +61,9 @@ class Projection:
             connection.execute("PRAGMA journal_mode = wal")
             connection.execute("PRAGMA synchronous = NORMAL")
             cls._lay(connection, str(path))
-        except sqlite3.DatabaseError as e:
+        except BaseException as e:
             connection.close()
-            raise ProjectionMismatch(
-                f"{path} cannot be used as the {cls.name}: {e}. Nothing was changed. Move it away; "
-                "it is rebuilt from the events at the next start."
-            ) from None
+            raise cls._unusable(path, e) from None
         return cls(connection)
 
     @classmethod
@@ -70,24 +71,38 @@ class Projection:
         """A view of its own for a reader: empty, or a copy of a file that is not touched."""
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         if copy_of is not None:
-            source = sqlite3.connect(f"{copy_of.resolve().as_uri()}?mode=ro", uri=True)
-            source.backup(connection, pages=-1)
-            source.close()
+            source = _reader(copy_of)
+            try:
+                source.backup(connection, pages=-1)
+            except sqlite3.DatabaseError as e:
+                raise cls._unusable(copy_of, e) from None
+            finally:
+                source.close()
         cls._lay(connection, str(copy_of or ":memory:"))
         return cls(connection)
 
     @classmethod
     def read_only(cls, path: Path) -> Self:
         """For queries beside a writer; changes no content."""
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        cls._check_tables(connection, str(path))
+        connection = _reader(path)
+        try:
+            cls._check_tables(connection, str(path))
+        except BaseException as e:
+            connection.close()
+            raise cls._unusable(path, e) from None
         return cls(connection)
+
+    @classmethod
+    def _unusable(cls, path: Path, error: BaseException) -> BaseException:
+        """What to raise for an error at opening: SQLite's words become a message."""
+        if not isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):
+            return error
+        then = "Move it away; it is rebuilt from the events at the next start."
+        if "locked" in str(error):
+            then = "Close the other program that uses it and try again."
+        return ProjectionMismatch(
+            f"{path} cannot be used as the {cls.name}: {error}. Nothing was changed. {then}"
+        )
 
     @classmethod
     def _lay(cls, connection: sqlite3.Connection, where: str) -> None:
@@ -138,7 +153,12 @@ class Projection:
         """Fold what is new, exactly once; returns the position reached. Raises ProjectionHalted."""
         last = feed.head().position if until is None else until
         while True:
-            reached, folded = self._fold_batch(feed, last)
+            try:
+                reached, folded = self._fold_batch(feed, last)
+            except ProjectionHalted as halted:
+                # what came before it in the same batch is sound and stays
+                self._fold_batch(feed, halted.position - 1)
+                raise
             progress(reached, last)
             if not folded:
                 return reached
@@ -173,7 +193,8 @@ class Projection:
         except (ValueError, KeyError, ArithmeticError, TradeBotError) as e:
             raise ProjectionHalted(
                 f"The {self.name} stops before event {row.position} ({row.topic}): {e} "
-                "The event is kept and earlier figures stand; nothing was half written."
+                "The event is kept and earlier figures stand; nothing was half written.",
+                row.position,
             ) from e
 
     def _check_same_history(self, feed: Feed, position: int, digest: bytes) -> None:
@@ -203,6 +224,16 @@ class Projection:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def _statements(schema: str) -> list[str]:

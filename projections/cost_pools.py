@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from aggregates.errors import DomainError
@@ -112,16 +112,18 @@ class Pool:
         return proceeds - divide_half_even(cost * units, m.units)
 
     def _relieve(self, units: int) -> Iterable[LotChange]:
-        while units:
+        # a lot that a reverse split left without a unit goes when its turn comes
+        while units or (self.lots and not self.lots[0].units):
             lot = self.lots[0]
             taken = min(units, lot.units)
-            cost = divide_half_even(lot.cost * taken, lot.units)
+            cost = divide_half_even(lot.cost * taken, lot.units) if lot.units else lot.cost
             lot.units -= taken
             lot.cost -= cost
             units -= taken
             if not lot.units:
                 self.lots.popleft()
-            yield LotChange(lot.lot, lot.acquired_on, -taken, -cost)
+            if taken or cost:
+                yield LotChange(lot.lot, lot.acquired_on, -taken, -cost)
 
     def _split(self, m: Movement) -> Outcome:
         before = self.units
@@ -143,12 +145,16 @@ def recompute(method: str, movements: Iterable[Movement]) -> tuple[Pool, dict[in
 
 
 def held_over_a_year(acquired_on: str, sold_on: str) -> bool:
-    """Long term: sold later than the day one year after the purchase (26 USC 1222)."""
+    """Long term: held for more than a year, counted from the day after the purchase.
+
+    26 USC 1222; Rev. Rul. 66-7: bought on 28 February 2023, the year begins on 1 March, and a sale
+    on 29 February 2024 is still within it.
+    """
     if sold_on[:4] == acquired_on[:4]:
         return False  # the common case, without making dates
-    bought = date.fromisoformat(acquired_on)
+    begins = date.fromisoformat(acquired_on) + timedelta(days=1)
     try:
-        anniversary = bought.replace(year=bought.year + 1)
-    except ValueError:  # bought on 29 February
-        anniversary = date(bought.year + 1, 3, 1)
-    return date.fromisoformat(sold_on) > anniversary
+        over = begins.replace(year=begins.year + 1)
+    except ValueError:  # begun on 29 February
+        over = date(begins.year + 1, 3, 1)
+    return date.fromisoformat(sold_on) >= over

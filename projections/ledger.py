@@ -27,16 +27,18 @@ from aggregates.money import exponent
 from aggregates.order_messages import OrderFilled
 from eventstore.envelope import Envelope
 from projections.base import Projection
-from projections.cost_pools import Movement, Outcome
+from projections.cost_pools import Movement
 from projections.ledger_cost import CostBook
 from projections.ledger_rows import LedgerRows, utc_text
 from projections.posting_rules import (
     RULES_VERSION,
+    SECURITY_ROLES,
     Line,
     capital_lines,
     check_currency,
     fill_amounts,
     fill_roles,
+    gain_lines,
     residue_role,
 )
 
@@ -202,7 +204,9 @@ class Ledger(Projection):
         """Quantities only, cost unchanged, in every sleeve that holds the security."""
         suffix = self._instrument(e.instrument_id).suffix
         effective = e.effective_date.isoformat()
-        for account in self.costs.accounts_of(suffix):
+        # also where nothing is held yet: a purchase before the split may still come late
+        possible = {f"{self._mapping[role]}.{suffix}" for role in SECURITY_ROLES}
+        for account in sorted(possible.union(self.costs.accounts_of(suffix))):
             movement = Movement(effective, row.position, "split", 0, 0, e.new_units, e.old_units)
             outcome = self.costs.move(row, e.occurred_at, account, movement)
             if outcome.units:
@@ -228,13 +232,14 @@ class Ledger(Projection):
             Line(account, outcome.cost, outcome.units),
             Line(mapping[roles.cash], amounts.cash),
         ]
-        lines += self._gain_lines(outcome)
+        lines += gain_lines(mapping, outcome.gain_short, outcome.gain_long)
         if amounts.commission:
             lines.append(Line(mapping["commissions"], amounts.commission))
         if amounts.fees:
             lines.append(Line(mapping["fees"], amounts.fees))
         if amounts.residue:
             lines.append(Line(mapping[residue_role(amounts.residue)], amounts.residue))
+        lines = [line for line in lines if line.amount or line.quantity]
         sold = e.side == "sell"
         price = format(e.price, "f")
         gain = outcome.gain_short + outcome.gain_long
@@ -257,14 +262,6 @@ class Ledger(Projection):
             settles_on=e.settles_on.isoformat(),
         )
 
-    def _gain_lines(self, outcome: Outcome) -> list[Line]:
-        lines = []
-        if outcome.gain_short:
-            lines.append(Line(self._mapping["gain_short_term"], -outcome.gain_short))
-        if outcome.gain_long:
-            lines.append(Line(self._mapping["gain_long_term"], -outcome.gain_long))
-        return lines
-
     def _capital(self, row: Envelope, e: Any) -> None:
         check_currency(e.currency, self._currency)
         words = CAPITAL_WORDS[type(e)]
@@ -282,14 +279,24 @@ class Ledger(Projection):
     def _reversed(self, row: Envelope, e: EntryReversed) -> None:
         """The entry's rows with sides exchanged, at its own date; later sales are re-costed."""
         self.rows.flush()
+        about = e.reversed_position
+        # the first row about an event is its own, unless it moved nothing until a late purchase
         original = self.connection.execute(
             "SELECT effective_date, description, strategy_name, ticker, side, size, sleeve,"
-            " reference FROM transactions WHERE position = ? AND about = ?",
-            (e.reversed_position, e.reversed_position),
+            " reference, (SELECT SUM(pnl) FROM transactions WHERE about = ?1) FROM transactions"
+            " WHERE about = ?1 ORDER BY transaction_id",
+            (about,),
         ).fetchone()
-        if original is None:
-            raise DomainError(f"event {e.reversed_position} has no entry that could be reversed.")
-        effective, description, strategy, ticker, side, size, sleeve, reference = original
+        if original is not None:
+            self._post_reversal(row, e, *original)
+        elif not self.costs.moved(about):
+            raise DomainError(f"event {about} has no entry that could be reversed.")
+        self.costs.void(row, e.occurred_at, about)
+
+    def _post_reversal(
+        self, row: Envelope, e: EntryReversed, effective: str, description: str, strategy: str,
+        ticker: str, side: str, size: str, sleeve: str, reference: str, pnl: int | None,
+    ) -> None:  # fmt: skip
         net = self.connection.execute(
             "SELECT account_code, -SUM(amount), -SUM(quantity) FROM postings WHERE about = ?"
             " GROUP BY account_code HAVING SUM(amount) <> 0 OR SUM(quantity) <> 0",
@@ -306,8 +313,8 @@ class Ledger(Projection):
             ticker=ticker,
             side=side,
             size=size,
+            pnl=None if pnl is None else -pnl,
             sleeve=sleeve,
             context="correction",
             reference=reference,
         )
-        self.costs.void(row, e.occurred_at, e.reversed_position)

@@ -7,13 +7,13 @@ it; what changes is posted as rows of the late event, about the affected sale.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from eventstore.envelope import Envelope
 from projections.cost_pools import Lot, LotChange, Movement, Outcome, Pool, recompute
 from projections.ledger_rows import LedgerRows
-from projections.posting_rules import Line
+from projections.posting_rules import Line, gain_lines
 
 
 class CostBook:
@@ -61,25 +61,28 @@ class CostBook:
         )  # fmt: skip
         return outcome
 
+    def moved(self, position: int) -> list[str]:
+        """The pools that the event at ``position`` moved, or that its split applies to."""
+        self._rows.flush()
+        rows = self._connection.execute(
+            "SELECT account_code FROM movements WHERE position = ? AND kind <> 'void'", (position,)
+        )
+        return [account for (account,) in rows]
+
     def void(self, row: Envelope, occurred_at: datetime, position: int) -> None:
         """Take every movement of a reversed event out again and re-cost what followed it."""
-        self._rows.flush()
-        moved = self._connection.execute(
-            "SELECT account_code, effective_date FROM movements WHERE position = ?"
-            " AND kind <> 'void'",
-            (position,),
-        ).fetchall()
-        for account, effective in moved:
-            self._rows.pending["movements"].append(
-                (row.position, position, account, effective, "void", 0, 0, 1, 1)
-            )
-            for lot, acquired, quantity, cost in self._lots_about(account, position):
-                self._post_lot(row.position, position, account, effective,
-                               LotChange(lot, acquired, -quantity, -cost))  # fmt: skip
-            self._rows.flush()
+        for account in self.moved(position):
             history = self._history(account)
-            self._pools[account], outcomes = recompute(self.method, history)
-            self._recost(row, occurred_at, account, history, outcomes)
+            _, before = recompute(self.method, history)
+            left = [m for m in history if m.position != position]
+            gone = next(m for m in history if m.position == position)
+            self._rows.pending["movements"].append(
+                (row.position, position, account, gone.effective_date, "void", 0, 0, 1, 1)
+            )
+            back = (c._replace(units=-c.units, cost=-c.cost) for c in before[position].lots)
+            self._post_lots(row.position, gone, account, back)
+            self._pools[account], after = recompute(self.method, left)
+            self._recost(row, occurred_at, account, left, before, after)
 
     # -- late events -----------------------------------------------------------------------
 
@@ -88,10 +91,11 @@ class CostBook:
     ) -> Outcome:
         self._rows.flush()
         history = self._history(account)
-        self._pools[account], outcomes = recompute(self.method, [*history, movement])
-        outcome = outcomes[movement.position]
+        _, before = recompute(self.method, history)
+        self._pools[account], after = recompute(self.method, [*history, movement])
+        outcome = after[movement.position]
         self._post_lots(row.position, movement, account, outcome.lots)
-        self._recost(row, occurred_at, account, history, outcomes)
+        self._recost(row, occurred_at, account, history, before, after)
         return outcome
 
     def _recost(
@@ -100,18 +104,16 @@ class CostBook:
         occurred_at: datetime,
         account: str,
         history: list[Movement],
-        outcomes: dict[int, Outcome],
+        before: dict[int, Outcome],
+        after: dict[int, Outcome],
     ) -> None:
-        """Post the difference between what each movement's rows say and what they should say."""
-        short, long = self.mapping["gain_short_term"], self.mapping["gain_long_term"]
+        """Post the difference between what each movement did and what it does now."""
         for movement in history:
-            about, new = movement.position, outcomes[movement.position]
-            booked = self._booked(about)
-            units = new.units - booked.get(account, (0, 0))[1]
-            cost = new.cost - booked.get(account, (0, 0))[0]
-            gain_short = new.gain_short + booked.get(short, (0, 0))[0]
-            gain_long = new.gain_long + booked.get(long, (0, 0))[0]
-            lines = [Line(account, cost, units), Line(short, -gain_short), Line(long, -gain_long)]
+            about = movement.position
+            old, new = before[about], after[about]
+            short, long = new.gain_short - old.gain_short, new.gain_long - old.gain_long
+            lines = [Line(account, new.cost - old.cost, new.units - old.units)]
+            lines += gain_lines(self.mapping, short, long)
             lines = [line for line in lines if line.amount or line.quantity]
             if lines:
                 self._rows.transaction(
@@ -121,23 +123,12 @@ class CostBook:
                     f"Re-cost of event {about} after event {row.position}",
                     lines,
                     about=about,
-                    pnl=gain_short + gain_long,
+                    pnl=short + long,
                     ticker=account.partition(".")[2],
                     context="correction",
                 )
-            self._relot(row.position, movement, account, new)
-
-    def _relot(self, cause: int, movement: Movement, account: str, new: Outcome) -> None:
-        change: dict[tuple[int, str], tuple[int, int]] = {
-            (c.lot, c.acquired_on): (c.units, c.cost) for c in new.lots
-        }
-        for lot, acquired, quantity, cost in self._lots_about(account, movement.position):
-            units, old = change.get((lot, acquired), (0, 0))
-            change[lot, acquired] = (units - quantity, old - cost)
-        for (lot, acquired), (units, cost) in change.items():
-            if units or cost:
-                self._post_lot(cause, movement.position, account, movement.effective_date,
-                               LotChange(lot, acquired, units, cost))  # fmt: skip
+            if old.lots != new.lots:
+                self._post_lots(row.position, movement, account, _difference(old.lots, new.lots))
 
     # -- tables ----------------------------------------------------------------------------
 
@@ -158,7 +149,7 @@ class CostBook:
         pool = Pool(self.method, units, cost)
         lots = c.execute(
             "SELECT lot, MIN(acquired_on), SUM(quantity), SUM(cost) FROM lots"
-            " WHERE account_code = ? GROUP BY lot HAVING SUM(quantity) <> 0"
+            " WHERE account_code = ? GROUP BY lot HAVING SUM(quantity) <> 0 OR SUM(cost) <> 0"
             " ORDER BY MIN(acquired_on), lot",
             (account,),
         )
@@ -182,33 +173,20 @@ class CostBook:
         )
         return [Movement(*row) for row in rows]
 
-    def _booked(self, about: int) -> dict[str, tuple[int, int]]:
-        rows = self._connection.execute(
-            "SELECT account_code, SUM(amount), SUM(quantity) FROM postings WHERE about = ?"
-            " GROUP BY account_code",
-            (about,),
-        )
-        return {account: (amount, quantity) for account, amount, quantity in rows}
-
-    def _lots_about(self, account: str, about: int) -> list[tuple[int, str, int, int]]:
-        return self._connection.execute(
-            "SELECT lot, acquired_on, SUM(quantity), SUM(cost) FROM lots"
-            " WHERE account_code = ? AND about = ? GROUP BY lot, acquired_on",
-            (account, about),
-        ).fetchall()
-
     def _post_lots(
-        self, cause: int, movement: Movement, account: str, changes: tuple[LotChange, ...]
+        self, cause: int, movement: Movement, account: str, changes: Iterable[LotChange]
     ) -> None:
-        for change in changes:
-            self._post_lot(cause, movement.position, account, movement.effective_date, change)
+        posted_on = self._rows.posting_date(movement.effective_date)
+        self._rows.pending["lots"].extend(
+            (cause, movement.position, account, c.lot, c.acquired_on, posted_on, c.units, c.cost)
+            for c in changes
+        )
 
-    def _post_lot(
-        self, cause: int, about: int, account: str, effective: str, change: LotChange
-    ) -> None:
-        self._rows.pending["lots"].append(
-            (
-                cause, about, account, change.lot, change.acquired_on,
-                self._rows.posting_date(effective), change.units, change.cost,
-            )
-        )  # fmt: skip
+
+def _difference(old: Iterable[LotChange], new: Iterable[LotChange]) -> list[LotChange]:
+    """What turns the old changes into the new ones, lot by lot."""
+    found = {(c.lot, c.acquired_on): (c.units, c.cost) for c in new}
+    for c in old:
+        units, cost = found.get((c.lot, c.acquired_on), (0, 0))
+        found[c.lot, c.acquired_on] = (units - c.units, cost - c.cost)
+    return [LotChange(*lot, *change) for lot, change in found.items() if any(change)]

@@ -10,6 +10,7 @@ from aggregates.errors import DomainError
 from eventstore.envelope import Envelope
 from projections.posting_rules import Line
 
+LARGEST = 2**63 - 1  # what SQLite holds in an integer
 _TABLES = {"transactions": 22, "postings": 8, "movements": 9, "lots": 8}
 
 
@@ -108,6 +109,8 @@ class LedgerRows:
         for account, amount, _ in lines:
             if account.partition(".")[0] not in self.active:
                 raise DomainError(f"account {account} is not active in chart {self.coa_version}.")
+            if not -LARGEST <= amount <= LARGEST:
+                raise DomainError(f"an amount of {amount} minor units is more than can be kept.")
             total += amount
         if total:
             raise DomainError(f"the entry does not balance: debits exceed credits by {total}.")

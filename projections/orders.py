@@ -62,6 +62,7 @@ _STATES: dict[type[Event], str] = {
     OrderExpired: "expired",
     OrderOutcomeUnknown: "unknown",
 }
+_ENDED = ("cancelled", "rejected", "expired")
 _COLUMNS = (
     "position, effective_date, timestamp, order_id, client_order_id, broker_order_id, symbol,"
     " sleeve, strategy, side, order_type, quantity, filled, value, state, reason"
@@ -112,7 +113,8 @@ class Orders(Projection):
                 filled = state["filled"] + to_scaled(event.quantity, QUANTITY_SCALE, "quantity")
                 value = Decimal(state["value"]) + event.quantity * event.price
                 done = filled >= state["quantity"]
-                kind = "filled" if done else "partially filled"
+                ended = state["state"] in _ENDED  # the broker filled before it heard of the end
+                kind = "filled" if done else state["state"] if ended else "partially filled"
                 change = {"filled": filled, "value": format(value, "f"), "state": kind}
                 self._add(row, event, state | change)
             case OrderCancelRequested():

@@ -25,6 +25,9 @@ from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, divide_half_even, mino
 from aggregates.order_messages import OrderFilled
 
 RULES_VERSION = 1
+SECURITY_ROLES = (
+    "trading_securities", "trading_options", "holdings_securities", "tax_reserve_vehicle",
+)  # fmt: skip
 ROUNDING_BOUND = 2  # minor units: four amounts rounded by at most half a unit each
 
 _PURSES = {
@@ -87,6 +90,14 @@ def fill_roles(sleeve: str, side: str, context: str, kind: str) -> FillAccounts:
         return FillAccounts("tax_reserve_vehicle", "tax_reserve")
     from_pool = side == "buy" and context == "reinvestment"
     return FillAccounts("holdings_securities", "reinvestment_pool" if from_pool else "cash_float")
+
+
+def gain_lines(mapping: Mapping[str, str], short: int, long: int) -> list[Line]:
+    """Realized gains, short and long term, as credits; none where there is none."""
+    if mapping["gain_short_term"] == mapping["gain_long_term"]:
+        short, long = short + long, 0  # a chart may keep both in one account
+    lines = [Line(mapping["gain_short_term"], -short), Line(mapping["gain_long_term"], -long)]
+    return [line for line in lines if line.amount]
 
 
 def residue_role(residue: int) -> str:
