@@ -27,6 +27,7 @@ _EXPONENTS = {
 }
 # Wider than any product of a quantity, a price and a multiplier; refuses instead of rounding.
 _WIDE = Context(prec=60, Emax=40, Emin=-40, traps=[Inexact, InvalidOperation])
+_DIGITS = {10**digits: digits for digits in range(10)}
 _LARGEST = 2**63 - 1  # what a column of the store's views holds
 
 
@@ -68,7 +69,14 @@ def exact_decimal(value: Decimal | int | str) -> Decimal:
 
 def to_scaled(value: Decimal | int | str, scale: int, what: str) -> int:
     """``value × scale`` (a power of ten) as a 64-bit int. Raises InexactNumber, never rounds."""
-    scaled = exact_decimal(value).scaleb(len(str(scale)) - 1, _WIDE)
+    if type(value) is Decimal:  # the common case, quickly; whatever is odd goes the long way
+        try:
+            quick = value.scaleb(_DIGITS[scale], _WIDE)
+            if quick == (found := int(quick)) and -_LARGEST <= found <= _LARGEST:
+                return found
+        except (ArithmeticError, ValueError):
+            pass
+    scaled = exact_decimal(value).scaleb(_DIGITS[scale], _WIDE)
     if scaled != (whole := int(scaled)):
         raise InexactNumber(f"{what} {value} has more decimals than 1/{scale:,} holds.")
     if abs(whole) > _LARGEST:

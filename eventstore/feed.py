@@ -37,15 +37,25 @@ class Feed:
         except sqlite3.Error as e:
             raise unreadable(str(self.path), e) from None
 
-    def read(self, after: int, limit: int, until: int | None = None) -> list[Envelope]:
-        """Up to ``limit`` rows with ``after < position <= until``, in order."""
+    def read(
+        self,
+        after: int,
+        limit: int,
+        until: int | None = None,
+        without: frozenset[str] = frozenset(),
+    ) -> list[Envelope]:
+        """Up to ``limit`` rows with ``after < position <= until``, in order.
+
+        ``without`` leaves topics out before their rows are even read.
+        """
         last = 2**62 if until is None else until
+        where = f" AND topic NOT IN ({', '.join('?' * len(without))})" if without else ""
         rows = self._rows(
-            f"SELECT {COLUMN_LIST} FROM stored_events WHERE position > ? AND position <= ?"
+            f"SELECT {COLUMN_LIST} FROM stored_events WHERE position > ? AND position <= ?{where}"
             " ORDER BY position LIMIT ?",
-            (after, last, limit),
+            (after, last, *sorted(without), limit),
         )
-        return [Envelope(*row) for row in rows]
+        return list(map(Envelope._make, rows))
 
     def at(self, position: int) -> Envelope | None:
         found = self.read(position - 1, 1, position)

@@ -44,8 +44,6 @@ def verify(
     ``progress`` is told (done, total). Raises StoreUnreadable when the file cannot be read at all.
     """
     connection = open_reader(path)
-    # a byte that is no UTF-8 must reach the check of its own row
-    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         connection.execute("BEGIN")  # one snapshot, also beside a writer
         total, head_hash = _claimed_head(connection)

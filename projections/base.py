@@ -43,6 +43,7 @@ class Projection:
     name: ClassVar[str]
     schema: ClassVar[str]
     application_id: ClassVar[int] = 0x54425052  # "TBPR"
+    passed_over: frozenset[str] = frozenset()  # known topics that concern other views only
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -151,41 +152,68 @@ class Projection:
         self, feed: Feed, until: int | None = None, progress: Progress = no_progress
     ) -> int:
         """Fold what is new, exactly once; returns the position reached. Raises ProjectionHalted."""
-        last = feed.head().position if until is None else until
+        head = feed.head().position
+        last = head if until is None else min(until, head)
         while True:
             try:
-                reached, folded = self._fold_batch(feed, last)
+                reached = self._fold_batch(feed, last)
             except ProjectionHalted as halted:
                 # what came before it in the same batch is sound and stays
                 self._fold_batch(feed, halted.position - 1)
                 raise
             progress(reached, last)
-            if not folded:
+            if reached >= last:
                 return reached
 
-    def _fold_batch(self, feed: Feed, last: int) -> tuple[int, int]:
+    def build(self, feed: Feed, until: int | None = None, progress: Progress = no_progress) -> int:
+        """Fold history into an empty file of one's own, which is thrown away when cut off.
+
+        Indexes are made at the end, in one go, and the journal stays in memory.
+        """
+        for pragma in ("journal_mode = memory", "synchronous = off", "locking_mode = exclusive"):
+            self.connection.execute(f"PRAGMA {pragma}").fetchall()
+        indexes = self.connection.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
+        ).fetchall()
+        for name, _ in indexes:
+            self.connection.execute(f"DROP INDEX {name}")
+        reached = self.catch_up(feed, until, progress)
+        for _, sql in indexes:
+            self.connection.execute(sql)
+        return reached
+
+    def _fold_batch(self, feed: Feed, last: int) -> int:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             position, digest = self.tracked()
             if position != self._cached_at:
                 self.forget()
             self._check_same_history(feed, position, digest)
-            rows = feed.read(position, BATCH, last)
-            for row in rows:
-                self._fold_one(row)
-            if rows:
+            if position < last:
+                end = self._end_of_batch(feed, min(position + BATCH, last))
+                for row in feed.read(position, BATCH, end.position, self.passed_over):
+                    self._fold_one(row)
                 self.flush()
-                position = rows[-1].position
                 self.connection.execute(
-                    "UPDATE tracking SET position = ?, hash = ?", (position, rows[-1].hash)
+                    "UPDATE tracking SET position = ?, hash = ?", (end.position, end.hash)
                 )
+                position = end.position
             self.connection.execute("COMMIT")
         except BaseException:
             self._cached_at = None
             self.connection.execute("ROLLBACK")
             raise
         self._cached_at = position
-        return position, len(rows)
+        return position
+
+    def _end_of_batch(self, feed: Feed, position: int) -> Envelope:
+        end = feed.at(position)
+        if end is None:
+            raise ProjectionMismatch(
+                f"Event {position} is missing from the store. The {self.name} stays as it is and "
+                "nothing was changed; run `tbot verify` and compare the store with a backup."
+            )
+        return end
 
     def _fold_one(self, row: Envelope) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from aggregates.base import Event
+from aggregates.base import TOPICS, Event
 from aggregates.books import BooksOpened, EntryReversed, PeriodClosed, RulesAdopted
 from aggregates.capital import (
     CapitalDeposited,
@@ -98,6 +98,7 @@ class Ledger(Projection):
             OrderFilled: self._filled,
             **dict.fromkeys(CAPITAL_WORDS, self._capital),
         }
+        self.passed_over = frozenset(TOPICS).difference(kind.topic for kind in self._handlers)
 
     def fold(self, row: Envelope, event: Event) -> None:
         handler = self._handlers.get(type(event))

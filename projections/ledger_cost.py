@@ -23,6 +23,7 @@ class CostBook:
         self._connection = connection
         self._rows = rows
         self._pools: dict[str, Pool] = {}
+        self._all_pools = False  # whether an account without a pool has no rows either
         self.method = "average"
         self.mapping: Mapping[str, str] = {}
 
@@ -30,6 +31,8 @@ class CostBook:
         self._pools.clear()
         found = self._connection.execute("SELECT cost_method FROM books").fetchone()
         self.method = found[0] if found else "average"
+        moved = self._connection.execute("SELECT 1 FROM movements LIMIT 1").fetchone()
+        self._all_pools = moved is None  # all that will ever move is seen from here on
 
     def accounts_of(self, suffix: str) -> list[str]:
         """Accounts of one security that ever had a movement, in order."""
@@ -46,19 +49,13 @@ class CostBook:
     ) -> Outcome:
         """Fold a movement into its pool, in its place; post re-cost rows for what it changes."""
         pool = self._pool(account)
-        late = (movement.effective_date, movement.position) < pool.last
-        if late:
+        effective, position, *rest = movement
+        if (effective, position) < pool.last:
             outcome = self._insert_late(row, occurred_at, account, movement)
         else:
             outcome = pool.apply(movement)
             self._post_lots(row.position, movement, account, outcome.lots)
-        self._rows.pending["movements"].append(
-            (
-                movement.position, movement.position, account, movement.effective_date,
-                movement.kind, movement.units, movement.amount, movement.new_units,
-                movement.old_units,
-            )
-        )  # fmt: skip
+        self._rows.pending["movements"].append((position, position, account, effective, *rest))
         return outcome
 
     def moved(self, position: int) -> list[str]:
@@ -135,7 +132,8 @@ class CostBook:
     def _pool(self, account: str) -> Pool:
         pool = self._pools.get(account)
         if pool is None:
-            pool = self._pools[account] = self._load(account)
+            pool = Pool(self.method) if self._all_pools else self._load(account)
+            self._pools[account] = pool
         return pool
 
     def _load(self, account: str) -> Pool:
@@ -176,11 +174,11 @@ class CostBook:
     def _post_lots(
         self, cause: int, movement: Movement, account: str, changes: Iterable[LotChange]
     ) -> None:
-        posted_on = self._rows.posting_date(movement.effective_date)
-        self._rows.pending["lots"].extend(
-            (cause, movement.position, account, c.lot, c.acquired_on, posted_on, c.units, c.cost)
-            for c in changes
-        )
+        posted_on, about = self._rows.posting_date(movement.effective_date), movement.position
+        self._rows.pending["lots"] += [
+            (cause, about, account, lot, acquired_on, posted_on, units, cost)
+            for lot, acquired_on, units, cost in changes
+        ]
 
 
 def _difference(old: Iterable[LotChange], new: Iterable[LotChange]) -> list[LotChange]:

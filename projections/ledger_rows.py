@@ -16,7 +16,7 @@ _TABLES = {"transactions": 22, "postings": 8, "movements": 9, "lots": 8}
 
 def utc_text(moment: datetime) -> str:
     """2013-10-07T13:30:00.000000Z: sorts as text, the same in every zone."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 class LedgerRows:

@@ -134,8 +134,7 @@ def rebuild_ledger(
     feed = Feed(folder.events)
     ledger = Ledger.open(partial)
     try:
-        ledger.connection.execute("PRAGMA synchronous = OFF")  # a cut-off file is thrown away
-        position = ledger.catch_up(feed, until, progress)
+        position = ledger.build(feed, until, progress)
         digest = ledger.digest()
         ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it
     finally:

@@ -343,14 +343,21 @@ def test_a_purchase_that_comes_late_is_split_like_the_others(keeper: Any) -> Non
     assert keeper.lines(after, about=split) == []
 
 
-def test_a_lot_too_small_for_a_reverse_split_does_not_stop_the_books(keeper: Any) -> None:
-    keeper.buy("0.000000001", "10.00")
-    keeper.buy("10", "10.00", "2024-01-03")
+@pytest.mark.parametrize("tiny_first", [True, False])
+def test_a_lot_too_small_for_a_reverse_split_does_not_stop_the_books(
+    keeper: Any, tiny_first: bool
+) -> None:
+    """4e-9 units at 9 million are 4 cents; a tenth of them is less than what can be counted."""
+    buys = [("0.000000004", "9000000.00"), ("10", "10.00")]
+    for day, (quantity, price) in enumerate(buys if tiny_first else buys[::-1], start=2):
+        keeper.buy(quantity, price, f"2024-01-0{day}")
     keeper.split(1, 10, "2024-01-04")
+    assert keeper.balances()[SPY] == "100.04 / 1"
     keeper.sell("0.5", "100.00", "2024-01-05")
     keeper.sell("0.5", "100.00", "2024-01-05")
     assert SPY not in keeper.balances()
-    assert keeper.books.lots() == []
+    left = "SELECT lot FROM lots GROUP BY lot HAVING SUM(quantity) <> 0 OR SUM(cost) <> 0"
+    assert keeper.ledger.connection.execute(left).fetchall() == []
 
 
 def test_an_account_keeps_its_name_when_the_symbol_changes(keeper: Any) -> None:

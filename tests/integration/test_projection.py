@@ -56,7 +56,7 @@ def busy(keeper: Any) -> Any:
     keeper.buy("10", "10.37", commission="0.35", fees="0.013")
     keeper.buy("5", "20.00", sleeve="holdings", context="rebalance")
     keeper.sell("4", "11.01", "2024-01-04", net_amount="44.05")
-    keeper.buy("3", "9.99", "2024-01-03")
+    keeper.buy("6", "9.99", "2023-12-29")  # late: its lot is the oldest, and the last recorded
     keeper.split(3, 2, "2024-01-05")
     fee = keeper.capital(RecordFee, "2.50", "2024-01-05")
     keeper.reverse(fee)
@@ -217,6 +217,22 @@ def test_each_reason_is_said_in_words(keeper: Any, make: Callable[[Any], int], w
         keeper.balances()
 
 
+def test_a_missing_event_stops_the_view_and_never_makes_it_wait(
+    keeper: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.deposit("1.00")
+    keeper.deposit("2.00")
+    with closing(sqlite3.connect(keeper.path)) as c:
+        c.execute("DROP TRIGGER no_delete")
+        c.execute("DELETE FROM stored_events WHERE position = 6")
+        c.commit()
+    monkeypatch.setattr(base, "BATCH", 2)  # 6 is where a batch would end
+    with closing(Ledger.open(tmp_path / "new.db")) as ledger:
+        with pytest.raises(ProjectionMismatch, match=r"Event 6 is missing .*tbot verify"):
+            ledger.catch_up(keeper.feed)
+        assert ledger.tracked()[0] == 4
+
+
 def test_newer_posting_rules_are_not_guessed(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.ledger.RULES_VERSION", 0)
     with pytest.raises(ProjectionHalted, match=r"event 2 .*rules 1 are newer .*install a newer"):
@@ -334,8 +350,8 @@ def test_a_reader_sees_everything_and_changes_nothing(busy: Any, state: str) -> 
         for view in (reader.ledger, reader.orders, reader.performance):
             assert view.tracked()[0] == expected
         cash = {"missing": 0, "current": 0}.get(state, 7)
-        # 100,000 − 104.06 − 100.00 + 44.05 − 29.97 + 40.00, and the fee came back
-        assert reader.books.balance_of("1010") == Decimal("99850.02") + cash
+        # 100,000 − 104.06 − 100.00 + 44.05 − 59.94 + 40.00, and the fee came back
+        assert reader.books.balance_of("1010") == Decimal("99820.05") + cash
         assert len(reader.orders.orders()) == 5
     assert everything(busy.folder.root) == before
 

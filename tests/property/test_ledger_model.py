@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -208,20 +209,24 @@ class Memory:
     def at(self, position: int) -> Envelope | None:
         return self.rows[position - 1] if 0 < position <= len(self.rows) else None
 
-    def read(self, after: int, limit: int, until: int) -> list[Envelope]:
-        return self.rows[after : min(after + limit, until)]
+    def read(
+        self, after: int, limit: int, until: int, without: frozenset[str] = frozenset()
+    ) -> list[Envelope]:
+        rows = (row for row in self.rows[after:until] if row.topic not in without)
+        return list(islice(rows, limit))
 
 
 FILLS = st.fixed_dictionaries(
     {
         "side": st.sampled_from(["buy", "sell"]),
         "pool": st.sampled_from([*sorted(POOLS), ("trading", "AAA"), ("trading", "AAA")]),
-        "day": st.sampled_from(DAYS),
+        "day": st.sampled_from([*DAYS, *DAYS[-1:] * 3]),
         "milli": st.integers(1, 60_000),  # units in 1e-3, of a purchase
         "part": st.sampled_from([1, 2, 3, 7]),  # of what is held, of a sale
         "micro": st.integers(1, 300_000_000),  # price in 1e-6
         "tenths": st.integers(0, 900),  # commission in 1e-4
         "rest": st.sampled_from([None, 0, 0, 1, -2, 3, -150]),  # the broker's amount, in cents off
+        "again": st.sampled_from([False, False, True]),  # the ledger is opened again after it
     }
 )
 
@@ -283,15 +288,17 @@ class LedgerMachine(RuleBasedStateMachine):
         """Purchases; sales of a part of what is held that day, or of all of it. Many come late."""
         for fill in fills:
             more = dict(fill)
-            part, milli = more.pop("part"), more.pop("milli")
+            part, milli, again = more.pop("part"), more.pop("milli"), more.pop("again")
             if more["side"] == "buy":
                 self.fill(units=milli * UNIT // 1000, **more)
-                continue
-            books, _ = self.model.books(more["day"])
-            held = [(pool, books[code][1]) for pool, code in POOLS.items() if code in books]
-            if held:
-                more["pool"], units = held[milli % len(held)]
-                self.fill(units=max(units // part, 1), **more)
+            else:
+                books, _ = self.model.books(more["day"])
+                held = [(pool, books[code][1]) for pool, code in POOLS.items() if code in books]
+                if held:
+                    more["pool"], units = held[milli % len(held)]
+                    self.fill(units=max(units // part, 1), **more)
+            if again:
+                self.catch_up(batch=2, until=None, again=True)
 
     def fill(
         self, side: Any, pool: Any, day: date, units: int, micro: int, tenths: int, rest: Any
@@ -460,7 +467,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedgerModel = LedgerMachine.TestCase
 TestLedgerModel.settings = settings(
-    max_examples=100,
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
