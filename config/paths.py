@@ -23,6 +23,24 @@ class DataFolder:
         return self.root / "storage" / "keys" / "blind.key"
 
     @property
+    def checkpoint_key(self) -> Path:
+        """Seed of the Ed25519 key that signs checkpoints (32 bytes, 0600)."""
+        return self.root / "storage" / "keys" / "checkpoint.key"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Signed checkpoints: apart from the store, so that a copy of them can live elsewhere."""
+        return self.root / "checkpoints"
+
+    @property
+    def checkpoint_vkey(self) -> Path:
+        """The public half of the checkpoint key, for whoever verifies."""
+        return self.checkpoints / "checkpoint.vkey"
+
+    def checkpoint(self, position: int) -> Path:
+        return self.checkpoints / f"{position:012d}.checkpoint"
+
+    @property
     def orders_view(self) -> Path:
         return self.root / "storage" / "projections" / "orders.db"
 

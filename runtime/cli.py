@@ -7,91 +7,23 @@ commands, so that --help answers at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import date
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtime.cli_options import (
+    FAILED,
+    FINE,
+    Day,
+    clock_options,
+    data_dir_option,
+    format_option,
+    open_queries,
+    output_option,
+    with_errors,
+)
 from runtime.version import VERSION
-
-if TYPE_CHECKING:
-    from runtime.queries import Queries
-
-FINE, FAILED, USAGE, UNREADABLE = 0, 1, 2, 3
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Day(click.ParamType[date]):
-    """A date, 2013-10-07."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> date:
-        try:
-            return value if isinstance(value, date) else date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a date; write it as 2013-10-07.", param, ctx)
-
-
-def with_errors(command: F) -> F:
-    """Turn our errors into a message and an exit code; anything else is a bug and shows itself."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        from aggregates.errors import DomainError, TradeBotError
-        from config.errors import ConfigError
-        from security.keyfile import KeyFileError
-
-        try:
-            return command(*args, **kwargs)
-        except (DomainError, ConfigError) as e:
-            click.echo(f"tbot: {e}", err=True)
-            sys.exit(USAGE)
-        except (TradeBotError, KeyFileError, OSError) as e:
-            click.echo(f"tbot: {e}", err=True)
-            sys.exit(UNREADABLE)
-
-    return run  # type: ignore[return-value]
-
-
-def data_dir_option(command: F) -> F:
-    return click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("data"),
-        show_default=True,
-        help="The bot's data folder.",
-    )(command)
-
-
-def clock_options(command: F) -> F:
-    """Both clocks: effective date, and what was known when."""
-    command = click.option(
-        "--known-at", metavar="POSITION|TIME", help="As known at that event, or at that UTC time."
-    )(command)
-    return click.option("--as-of", metavar="DATE", help="Entries effective up to that date.")(
-        command
-    )
-
-
-def format_option(command: F) -> F:
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(["table", "json", "csv"]),
-        default="table",
-        show_default=True,
-    )(command)
-
-
-def open_queries(data_dir: Path) -> Queries:
-    from config.paths import DataFolder
-    from runtime.queries import Queries
-
-    return Queries(DataFolder(data_dir))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -185,15 +117,27 @@ def events(
 
 @main.command()
 @data_dir_option
+@click.option(
+    "--checkpoint", "signed", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A signed checkpoint that the history and the books must continue.",
+)  # fmt: skip
+@click.option(
+    "--key", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Whose checkpoint: a vkey file; without it the data folder's own key.",
+)  # fmt: skip
 @with_errors
-def verify(data_dir: Path) -> None:
+def verify(data_dir: Path, signed: Path | None, key: Path | None) -> None:
     """Recompute the whole hash chain; exit code 1 names the first bad event."""
-    from runtime import cli_read
+    from runtime import cli_prove, cli_read
     from runtime.cli_output import progress_bar
 
+    if key is not None and signed is None:
+        raise click.UsageError("--key says who signed a checkpoint; name one with --checkpoint.")
     with progress_bar("Verifying") as bar:
         result = open_queries(data_dir).verify_now(bar)
-    cli_read.verified(result)
+        cli_read.verified(result)
+        if signed is not None and result.intact:
+            cli_prove.verify_checkpoint(data_dir, signed, key, bar)
     sys.exit(FINE if result.intact else FAILED)
 
 
@@ -292,6 +236,49 @@ def run(data_dir: Path) -> None:
         f"{data_dir} is not provisioned, and provisioning through the browser is not part of this "
         "version yet. Nothing was started. `tbot demo --serve` shows a bot that plays."
     )
+
+
+@main.command()
+@data_dir_option
+@output_option("The checkpoint file, with its verifier key beside it as .vkey.")
+@with_errors
+def checkpoint(data_dir: Path, output: Path) -> None:
+    """Sign where history and books stand, to be kept away from this machine."""
+    from runtime import cli_prove
+    from runtime.cli_output import progress_bar
+
+    with progress_bar("Verifying") as bar:
+        cli_prove.checkpoint(data_dir, output, bar)
+
+
+@main.group()
+def prove() -> None:
+    """Small proofs for others; docs/verifier/verify_tradebot.py checks them."""
+
+
+@prove.command()
+@click.argument("position", type=click.IntRange(1))
+@data_dir_option
+@output_option()
+@with_errors
+def entry(position: int, data_dir: Path, output: Path) -> None:
+    """Disclose one event, and show that the latest checkpoint covers it."""
+    from runtime import cli_prove
+
+    cli_prove.entry(data_dir, position, output)
+
+
+@prove.command()
+@click.argument("first", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("second", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@data_dir_option
+@output_option()
+@with_errors
+def consistency(first: Path, second: Path, data_dir: Path, output: Path) -> None:
+    """Show that one checkpoint's history is the beginning of the other's."""
+    from runtime import cli_prove
+
+    cli_prove.consistency(data_dir, first, second, output)
 
 
 if __name__ == "__main__":

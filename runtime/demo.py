@@ -30,6 +30,7 @@ from exporters.trade_history import write_day
 from projections.ledger_records import NOW
 from runtime.bootstrap import Bot, open_store, provision
 from runtime.build_check import log_fatal
+from runtime.checkpoints import checkpoint_session, demo_seed
 from runtime.session_log import SessionLog
 from runtime.supervisor import Supervisor
 
@@ -105,6 +106,7 @@ def _play_sessions(
             NOW,
             settings.BROKER_CODE,
         )
+        checkpoint_session(folder, bot.views, hours.day, demo_seed(plan.seed))
     progress("done", len(sessions), len(sessions))
 
 

@@ -1,0 +1,268 @@
+"""Checkpoints of one data folder: made, kept, and held against the store and the books.
+
+A checkpoint is not an event: making one changes neither the store nor its head hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import struct
+import tempfile
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from aggregates.errors import DomainError, TradeBotError
+from aggregates.session import SessionClosed, session_stream
+from config.clock import from_micros
+from config.paths import DataFolder
+from eventstore.checkpoint import (
+    Checkpoint,
+    CheckpointMismatch,
+    SignedCheckpoint,
+    check_signature,
+    event_hashes,
+    origin_of,
+    parse,
+    read_checkpoint,
+    sign,
+)
+from eventstore.envelope import Envelope
+from eventstore.feed import Feed
+from eventstore.merkle import CompactRange
+from exporters.files import write_atomically
+from projections.base import Progress, no_progress
+from projections.ledger import Ledger
+from runtime.views import Views, identity_of
+from security.keyfile import KeyFileError, read_key, read_or_create_key
+from security.signing import SigningKey, VerifierKey
+
+STATE_TAG = b"tradebot/state/v1"
+# posting, transaction, position, about, amount, quantity, rules version; lengths of date and code
+_POSTING = struct.Struct(">7q2I")
+
+
+class Pin(NamedTuple):
+    """What the store itself says of its first events: the Merkle root and the last hash."""
+
+    root: bytes
+    head: bytes
+
+
+def demo_seed(seed: int) -> bytes:
+    """The key of a demo follows from its seed, so that its checkpoints repeat; only there."""
+    return hashlib.sha256(f"tradebot demo checkpoint {seed}".encode()).digest()
+
+
+def state_root(ledger: sqlite3.Connection, position: int) -> tuple[int, bytes]:
+    """Rules version in force at the position, and a running SHA-256 over the postings up to it.
+
+    Postings are numbered in the order of the events that caused them, so the hash of a longer
+    history goes on from that of a shorter one.
+    """
+    digest = hashlib.sha256(STATE_TAG)
+    rows = ledger.execute(
+        "SELECT p.posting_id, p.transaction_id, p.position, p.about, p.amount, p.quantity,"
+        " t.rules_version, p.effective_date, p.account_code FROM postings p"
+        " JOIN transactions t USING (transaction_id) WHERE p.position <= ? ORDER BY p.posting_id",
+        (position,),
+    )
+    for *numbers, effective, account in rows:
+        day, code = effective.encode(), account.encode()
+        digest.update(_POSTING.pack(*numbers, len(day), len(code)) + day + code)
+    rules = ledger.execute(
+        "SELECT rules_version FROM rules WHERE position <= ? ORDER BY position DESC", (position,)
+    ).fetchone()
+    return (rules[0] if rules else 0), digest.digest()
+
+
+def pins(store: Path, sizes: Iterable[int]) -> dict[int, Pin]:
+    """Root and head after each of those numbers of events, in one pass with little memory."""
+    wanted, tree, found = set(sizes), CompactRange(), {}
+    for head in event_hashes(store, max(wanted)):
+        tree.append(head)
+        if tree.size in wanted:
+            found[tree.size] = Pin(tree.root(), head)
+    return found
+
+
+# -- making ----------------------------------------------------------------------------------
+
+
+def checkpoint_session(folder: DataFolder, views: Views, day: date, fresh_seed: bytes) -> None:
+    """Keep the checkpoint of a session's last event; one that is there already stays."""
+    closed = views.feed.page(
+        topics=(SessionClosed.topic,), stream=session_stream(day.isoformat()), limit=1
+    )
+    if closed and not folder.checkpoint(closed[0].position).exists():
+        keep_checkpoint(folder, views.feed, views.ledger, closed[0].position, fresh_seed)
+
+
+def checkpoint_now(folder: DataFolder, fresh_seed: bytes) -> SignedCheckpoint:
+    """Keep a checkpoint of the newest event; the caller has verified the chain."""
+    with closing(Views.for_reading(folder)) as views:
+        position = views.ledger.tracked()[0]
+        return keep_checkpoint(folder, views.feed, views.ledger, position, fresh_seed)
+
+
+def keep_checkpoint(
+    folder: DataFolder, feed: Feed, ledger: Ledger, position: int, fresh_seed: bytes
+) -> SignedCheckpoint:
+    """Sign and keep a checkpoint, its vkey beside it; the same events give the same bytes.
+
+    Nothing is signed that does not continue the newest kept checkpoint. Raises
+    CheckpointMismatch, KeyFileError, StoreUnreadable.
+    """
+    origin = origin_of(identity_of(feed))
+    key = _signing_key(folder, origin, fresh_seed)
+    last = kept(folder)[-1:]
+    for signed in last:
+        check_length(feed, signed.checkpoint)
+    found = pins(feed.path, [position, *(s.checkpoint.size for s in last)])
+    for signed in last:
+        check_pin(feed, signed.checkpoint, found[signed.checkpoint.size], [])
+    row = stored_row(feed, position)
+    rules, state = state_root(ledger.connection, position)
+    pin = found[position]
+    made = Checkpoint(origin, position, pin.root, pin.head, rules, state, row.recorded_at)
+    note = sign(made, key)
+    write_atomically(folder.checkpoint_vkey, f"{key.verifier}\n".encode())
+    write_atomically(folder.checkpoint(position), note.encode())
+    return parse(note.encode(), str(folder.checkpoint(position)))
+
+
+def _signing_key(folder: DataFolder, origin: str, fresh_seed: bytes) -> SigningKey:
+    if not folder.checkpoint_key.exists() and _kept_paths(folder):
+        raise KeyFileError(
+            f"The key file {folder.checkpoint_key} is missing, but it signed the checkpoints in "
+            f"{folder.checkpoints}. Nothing was signed; restore it from a backup."
+        )
+    return SigningKey(origin, read_or_create_key(folder.checkpoint_key, fresh_seed))
+
+
+def _kept_paths(folder: DataFolder) -> list[Path]:
+    return sorted(folder.checkpoints.glob("*.checkpoint"))
+
+
+def kept(folder: DataFolder) -> list[SignedCheckpoint]:
+    """The checkpoints of the folder, the shortest history first."""
+    found = [read_checkpoint(path) for path in _kept_paths(folder)]
+    return sorted(found, key=lambda signed: signed.checkpoint.size)
+
+
+# -- checking --------------------------------------------------------------------------------
+
+
+def check_checkpoint(
+    folder: DataFolder, path: Path, key: VerifierKey | None, progress: Progress = no_progress
+) -> Checkpoint:
+    """Hold a signed checkpoint against the store, a replay of the ledger, and the live ledger.
+
+    The caller has verified the chain. Without a key, the data folder's own must have signed.
+    Raises CheckpointMismatch that says what does not fit; CheckpointUnreadable, KeyFileError.
+    """
+    signed = read_checkpoint(path)
+    claimed = signed.checkpoint
+    with closing(Feed(folder.events)) as feed:
+        # an empty store has no name yet: an older copy put back is told by its length
+        origin = origin_of(identity_of(feed)) if feed.head().position else claimed.origin
+        if claimed.origin != origin:
+            raise CheckpointMismatch(
+                f"FOREIGN: {path} is a checkpoint of {claimed.origin}, but this store is "
+                f"{origin}. Nothing was changed; name a checkpoint of this bot."
+            )
+        check_signature(signed, key or own_key(folder, origin), str(path))
+        check_length(feed, claimed)
+        earlier = _readable_before(folder, claimed)
+        found = pins(feed.path, [claimed.size, *(c.size for c in earlier)])
+        same = [c.size for c in earlier if found[c.size] == Pin(c.root, c.head)]
+        check_pin(feed, claimed, found[claimed.size], same)
+        _check_books(folder, feed, claimed, progress)
+    return claimed
+
+
+def own_key(folder: DataFolder, origin: str) -> VerifierKey:
+    return SigningKey(origin, read_key(folder.checkpoint_key)).verifier
+
+
+def _readable_before(folder: DataFolder, claimed: Checkpoint) -> list[Checkpoint]:
+    """Kept checkpoints of shorter histories: they only help to say where a history changed."""
+    found = []
+    for path in _kept_paths(folder):
+        try:
+            found.append(read_checkpoint(path).checkpoint)
+        except (TradeBotError, OSError):
+            continue
+    return [c for c in found if c.size < claimed.size and c.origin == claimed.origin]
+
+
+def check_length(feed: Feed, claimed: Checkpoint) -> None:
+    end = feed.head().position
+    if end < claimed.size:
+        raise CheckpointMismatch(
+            f"CUT SHORT: event {claimed.size:,} was signed, but the store ends at event {end:,}. "
+            f"Its last {claimed.size - end:,} events were cut off, or an older copy was put back. "
+            "Nothing was changed. Stop the bot and restore the store from a newer backup."
+        )
+
+
+def check_pin(feed: Feed, claimed: Checkpoint, found: Pin, same: list[int]) -> None:
+    """The event at the signed position must be the signed one, and the root that of its history."""
+    row = stored_row(feed, claimed.size)
+    known = f"Events 1 to {max(same):,} are as they were signed. " if same else ""
+    then = f"{known}Nothing was changed. Stop the bot, keep this file, and restore a backup."
+    if found.head != claimed.head and row.recorded_at > claimed.recorded_at:
+        raise CheckpointMismatch(
+            f"FORKED: event {claimed.size:,} of this store was recorded at "
+            f"{from_micros(row.recorded_at):%Y-%m-%d %H:%M:%S} UTC, after the signed one "
+            f"({from_micros(claimed.recorded_at):%Y-%m-%d %H:%M:%S}): an older copy was put back "
+            f"and written on. {then}"
+        )
+    if found.head != claimed.head:
+        raise CheckpointMismatch(
+            f"REWRITTEN: the chain up to event {claimed.size:,} holds in itself, but it is not the "
+            f"one that was signed: an event was changed and the chain computed anew. {then}"
+        )
+    if (found.root, row.recorded_at) != (claimed.root, claimed.recorded_at):
+        raise CheckpointMismatch(
+            f"CONTRADICTORY: the checkpoint of event {claimed.size:,} names the right last event, "
+            f"but another root or time: it was not made from a sound history. {then}"
+        )
+
+
+def _check_books(folder: DataFolder, feed: Feed, claimed: Checkpoint, progress: Progress) -> None:
+    """The replayed ledger must have the signed state root, and the live one too."""
+    signed = (claimed.rules_version, claimed.state)
+    with (
+        tempfile.TemporaryDirectory(prefix="tbot-verify-") as scratch,
+        closing(Ledger.open(Path(scratch) / "ledger.db")) as replayed,
+    ):
+        replayed.connection.execute("PRAGMA synchronous = OFF")  # thrown away at once
+        replayed.catch_up(feed, claimed.size, progress)
+        if state_root(replayed.connection, claimed.size) != signed:
+            raise CheckpointMismatch(
+                f"OTHER BOOKS: the events up to {claimed.size:,} are the signed ones, but the "
+                "postings that this version makes of them are not. Nothing was changed; use the "
+                "version that signed, and report this."
+            )
+    live = folder.ledger(identity_of(feed))
+    if not live.is_file():
+        return
+    with closing(Ledger.read_only(live)) as books:
+        behind = books.tracked()[0] < claimed.size  # completed from the events at the next start
+        if not behind and state_root(books.connection, claimed.size) != signed:
+            raise CheckpointMismatch(
+                f"BOOKS CHANGED: the events are the signed ones, but the postings in {live} are "
+                "not those that follow from them. Nothing was changed; the events are safe. Move "
+                "the ledger away: it is rebuilt at the next start."
+            )
+
+
+def stored_row(feed: Feed, position: int) -> Envelope:
+    row = feed.at(position)
+    if row is None:
+        raise DomainError(f"There is no event {position} in {feed.path}; run `tbot verify`.")
+    return row
