@@ -189,9 +189,7 @@ def batches_are_whole(folder: DataFolder) -> bool:
     return intents == taken and bool(intents)
 
 
-def test_the_command_itself_goes_on_after_a_kill(
-    plan: DemoPlan, undisturbed: DataFolder, tmp_path: Path
-) -> None:
+def test_the_command_itself_goes_on_after_a_kill(undisturbed: DataFolder, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "runtime.cli", "demo", "--data-dir", str(tmp_path / "demo")]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert first.stderr is not None

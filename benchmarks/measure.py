@@ -1,0 +1,91 @@
+"""Timing by turns: what is compared runs A B A B …, so that a busy machine slows both alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+Progress = Callable[[str], None]
+Timed = Callable[[], float]  # does the work once, returns the seconds of what counts
+
+
+class Spread(NamedTuple):
+    """The middle and the ends of several rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+class Rounds:
+    """What each contestant took in each round, by name."""
+
+    def __init__(self, times: Mapping[str, list[float]]) -> None:
+        self.times = times
+
+    def of(self, name: str) -> Spread:
+        return Spread.of(self.times[name])
+
+    def faster(self, ours: str, theirs: str) -> Spread:
+        """How many times as fast as theirs ours is, round by round."""
+        pairs = zip(self.times[ours], self.times[theirs], strict=True)
+        return Spread.of([other / own for own, other in pairs])
+
+    def above(self, ours: str, theirs: str) -> Spread:
+        """How much longer ours takes, round by round."""
+        pairs = zip(self.times[ours], self.times[theirs], strict=True)
+        return Spread.of([own - other for own, other in pairs])
+
+
+def by_turns(contestants: Mapping[str, Timed], rounds: int, progress: Progress) -> Rounds:
+    """Every contestant once in each round, in the same order."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(1, rounds + 1):
+        for name, run in contestants.items():
+            progress(f"{name}, round {number} of {rounds}")
+            seconds[name].append(run())
+    return Rounds(seconds)
+
+
+class Finished(NamedTuple):
+    """A whole process: wall clock, greatest resident memory, what it printed."""
+
+    seconds: float
+    peak_mb: float
+    output: bytes
+
+
+class ProgramFailed(Exception):
+    """A program that was to be measured ended with an error."""
+
+
+def run_process(command: Sequence[str], output: Path, *, cwd: Path, **env: str) -> Finished:
+    """Run a program with stdout into a file. Raises ProgramFailed with what it said."""
+    errors = output.with_suffix(".err")
+    with output.open("wb") as out, errors.open("wb") as err:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=cwd, env=os.environ | env)
+        # wait4 tells the memory of this one process; Popen's own wait does not
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said = errors.read_text(errors="replace").strip()[-2000:]
+        raise ProgramFailed(f"{' '.join(command)} ended with {process.returncode}: {said}")
+    return Finished(seconds, usage.ru_maxrss / 1024, output.read_bytes())
+
+
+def fresh(path: Path) -> Path:
+    """``path`` without the SQLite file that an earlier round left there."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+    return path

@@ -1,0 +1,185 @@
+"""Rebuilding a ledger, against the programs that accountants use, on the same transactions.
+
+Every side is a whole process, from its start to the balances it prints. The balances must be equal
+to the cent for every account, or there is no figure at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.machine import version_of
+from benchmarks.measure import Finished, Progress, Rounds, Spread, by_turns, fresh, run_process
+from benchmarks.plain_journal import write_plain_journal
+from benchmarks.report import Row, Section, missing
+from eventstore.feed import Feed
+from exporters.journal_names import code_of_beancount, code_of_hledger
+from exporters.journals import beancount_lines, hledger_lines
+from projections.ledger import Ledger
+from projections.ledger_queries import LedgerQueries
+from projections.ledger_records import NOW
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("fold", "verify, fold", "verify beside")
+Balances = dict[str, int]  # minor units by account code; accounts with a balance only
+
+
+class Unequal(Exception):
+    """Two programs do not agree on a balance: nothing about their speed is worth saying."""
+
+
+class Program(NamedTuple):
+    """Another program: how it is run on which journal, how its balances are read."""
+
+    name: str
+    needs: str | None  # on PATH; None when it is part of this environment
+    package: str
+    command: Sequence[str]
+    read: Callable[[bytes], Balances]
+    aim: str = ""
+
+
+def programs(folder: Path) -> list[Program]:
+    exported, plain = str(folder / "exported.journal"), str(folder / "plain.journal")
+    hledger, csv_form = ["hledger", "--no-conf"], ["--flat", "-N", "-O", "csv"]
+    if not (version_of("hledger") or "").startswith("hledger 1.4"):
+        hledger = hledger[:1]  # configuration files came with 1.40
+    return [
+        Program("hledger, exported journal", "hledger", "hledger",
+                [*hledger, "-f", exported, "bal", "-B", *csv_form],
+                partial(_from_csv, code_of=code_of_hledger), "≥ 5, then 10 and 20"),
+        Program("hledger, book values only", "hledger", "hledger",
+                [*hledger, "-f", plain, "bal", *csv_form], partial(_from_csv, code_of=str)),
+        Program("beancount, exported journal", None, "beancount",
+                [sys.executable, "-m", "benchmarks.beancount_process", str(folder / "beancount")],
+                _from_beancount, "≥ 15, then 30"),
+        Program("ledger-cli, book values only", "ledger", "ledger",
+                ["ledger", "--args-only", "-f", plain, "balance", "--flat", "--no-total",
+                 "--balance-format", "%(account)\t%(display_total)\n"],
+                _from_ledger, "≥ 1.5, then 2.5"),
+    ]  # fmt: skip
+
+
+def measure_rebuild(
+    folder: Path, store: Path, fills: int, rounds: int, progress: Progress
+) -> Section:
+    """``store`` holds ``fills`` fills. Raises Unequal when any program disagrees with ours."""
+    progress("writing the journals of the other programs")
+    expected, postings = _write_journals(folder, store)
+    finished: dict[str, list[Finished]] = {}
+    others = programs(folder)
+    here = [p for p in others if p.needs is None or version_of(p.needs)]
+
+    def ours(how: str) -> float:
+        target = str(fresh(folder / "rebuilt.db"))
+        command = [sys.executable, "-m", "benchmarks.rebuild_process", str(store), target, how]
+        done = run_process(command, folder / "ours.out", cwd=ROOT)
+        finished.setdefault(how, []).append(done)
+        _compare(how, json.loads(done.output), expected)
+        return done.seconds
+
+    def theirs(program: Program) -> float:
+        done = run_process(
+            program.command, folder / "theirs.out", cwd=ROOT, BEANCOUNT_DISABLE_LOAD_CACHE="1"
+        )
+        finished.setdefault(program.name, []).append(done)
+        _compare(program.name, program.read(done.output), expected)
+        return done.seconds
+
+    contestants = {how: partial(ours, how) for how in OURS}
+    contestants |= {p.name: partial(theirs, p) for p in here}
+    timed = by_turns(contestants, rounds, progress)
+    rows = _rows(timed, others, here)
+    rows += _facts(timed, finished, fills, postings, len(expected))
+    return Section(f"Rebuilding a ledger of {fills:,} trades ({postings:,} postings)", rows)
+
+
+def _rows(timed: Rounds, others: list[Program], here: list[Program]) -> list[Row]:
+    words = {
+        "fold": "rebuild",
+        "verify, fold": "chain verified, then rebuild",
+        "verify beside": "rebuild, chain verified on the other core",
+    }
+    rows = []
+    for how in OURS:
+        for p in others:
+            name = f"{words[how]} | {p.name}"
+            if p not in here:
+                rows.append(missing(name, p.package))
+                continue
+            ratio = timed.faster(how, p.name)
+            rows.append(Row(name, timed.of(how), timed.of(p.name), "s", ratio, p.aim))
+    return rows
+
+
+def _facts(
+    timed: Rounds, finished: dict[str, list[Finished]], fills: int, postings: int, accounts: int
+) -> list[Row]:
+    seconds = timed.of("verify beside")
+    peaks = {name: Spread.of([f.peak_mb for f in runs]) for name, runs in finished.items()}
+    rate = Spread(fills / seconds.median, fills / seconds.high, fills / seconds.low)
+    hledger = peaks.get("hledger, exported journal")
+    return [
+        Row("fills a second, chain verified on the other core", rate, unit="/s",
+            aim="≥ 100,000, then 200,000"),
+        Row("peak memory | hledger, exported journal", peaks["fold"], hledger, "MB",
+            aim="≤ 400 MB at a million"),
+        Row("balances", note=f"equal in all programs, {accounts} accounts, {postings:,} postings"),
+    ]  # fmt: skip
+
+
+def _write_journals(folder: Path, store: Path) -> tuple[Balances, int]:
+    """The journals of a ledger folded here once; its balances and how many postings it has."""
+    feed, ledger = Feed(store), Ledger.open(fresh(folder / "reference.db"))
+    ledger.catch_up(feed)
+    queries = LedgerQueries(ledger.connection)
+    for name, lines in (
+        ("exported.journal", hledger_lines(queries, NOW)),
+        ("beancount", beancount_lines(queries, NOW)),
+    ):
+        with (folder / name).open("w", encoding="utf-8") as out:
+            out.writelines(lines)
+    write_plain_journal(queries, folder / "plain.journal")
+    scale = 10 ** queries.books().exponent
+    expected = {b.code: int(b.amount * scale) for b in queries.balances() if b.amount}
+    postings = ledger.connection.execute("SELECT COUNT(*) FROM postings").fetchone()[0]
+    ledger.close()
+    feed.close()
+    return expected, postings
+
+
+def _compare(name: str, found: Balances, expected: Balances) -> None:
+    wrong = sorted(c for c in found.keys() | expected if found.get(c, 0) != expected.get(c, 0))
+    if wrong:
+        first = wrong[0]
+        raise Unequal(
+            f"{name} says {found.get(first, 0)} for account {first}, the ledger "
+            f"{expected.get(first, 0)} minor units; {len(wrong)} account(s) differ."
+        )
+
+
+def _minor(text: str) -> int:
+    return int(Decimal(text) * 100)
+
+
+def _from_csv(output: bytes, code_of: Callable[[str], str]) -> Balances:
+    rows = list(csv.reader(io.StringIO(output.decode())))[1:]
+    return {code_of(account): _minor(amount.partition(" ")[0]) for account, amount in rows}
+
+
+def _from_beancount(output: bytes) -> Balances:
+    found = json.loads(output)
+    return {code_of_beancount(account): _minor(amount) for account, amount in found.items()}
+
+
+def _from_ledger(output: bytes) -> Balances:
+    lines = (line.split("\t") for line in output.decode().splitlines() if line.strip())
+    return {account: _minor(amount.strip().partition(" ")[0]) for account, amount in lines}
