@@ -10,7 +10,7 @@ from aggregates import books, capital, chart_of_accounts, configuration
 from aggregates import instrument as instruments
 from aggregates import order_messages as orders
 from aggregates import session as sessions
-from aggregates.base import Aggregate, Command
+from aggregates.base import Aggregate, Command, check
 from aggregates.order import Order, order_stream
 from eventstore.application import A, Store
 from eventstore.codec import command_content
@@ -117,6 +117,18 @@ HANDLERS: dict[type[Command], Handler] = {
 }
 
 
+MOVES_MONEY = (
+    orders.RecordFill,
+    capital.RecordDeposit,
+    capital.RecordWithdrawal,
+    capital.RecordDividend,
+    capital.RecordInterest,
+    capital.RecordFee,
+    capital.RecordMarginInterest,
+    capital.Earmark,
+)
+
+
 class Recorded(NamedTuple):
     """Positions that the command led to; ``repeated`` when it had been carried out before."""
 
@@ -130,6 +142,7 @@ class Dispatcher:
     def __init__(self, store: Store, actor: str) -> None:
         self.store = store
         self.actor = actor
+        self._currency = ""
 
     def __call__(
         self, *commands: Command, command_id: str, correlation: str = "", causation: str = ""
@@ -155,8 +168,21 @@ class Dispatcher:
             return Recorded(first, repeated=True)
         work = UnitOfWork(self.store)
         for command in commands:
+            self._check_currency(command)
             HANDLERS[type(command)](work, command)
         return Recorded(self.store.record(context, *work.touched.values()), repeated=False)
+
+    def _check_currency(self, command: Command) -> None:
+        """What moves money must be in the books' currency: the ledger could not post it."""
+        currency = getattr(command, "currency", None)
+        if not isinstance(command, MOVES_MONEY) or currency is None:
+            return
+        self._currency = self._currency or self.store.load(books.Books, books.STREAM).currency
+        check(
+            not self._currency or currency == self._currency,
+            f"The books are kept in {self._currency}; an amount in {currency} cannot be posted. "
+            "Nothing was recorded; convert it first.",
+        )
 
 
 def _digest(commands: tuple[Command, ...]) -> bytes:

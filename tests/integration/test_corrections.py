@@ -95,3 +95,19 @@ def test_the_same_entry_twice(bot: Bot) -> None:
     first = reverse_entry(bot, sale, "withdrawn")
     again = reverse_entry(bot, sale, "withdrawn")
     assert again.positions == first.positions
+
+
+def test_an_amount_in_another_currency_is_refused_before_it_is_recorded(bot: Bot) -> None:
+    """Recorded, it would stop the ledger for good: nothing that is recorded can be taken back."""
+    head = bot.store.head()
+    deposit = RecordDeposit(
+        at=LATER,
+        effective_date=date(2026, 3, 9),
+        reference="euro",
+        currency="EUR",
+        amount=Decimal("10.00"),
+        reason="wired from abroad",
+    )
+    with pytest.raises(DomainError, match="kept in USD"):
+        bot.dispatch(deposit, command_id="euro")
+    assert bot.store.head() == head
