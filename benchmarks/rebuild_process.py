@@ -27,8 +27,7 @@ def rebuild(store: Path, target: Path, how: str) -> dict[str, int]:
     elif how == "verify, fold":
         check(store)
     feed, ledger = Feed(store), Ledger.open(target)
-    ledger.connection.execute("PRAGMA synchronous = OFF")  # a file that is cut off is thrown away
-    ledger.catch_up(feed)
+    ledger.build(feed)
     sums = LedgerBulk(LedgerQueries(ledger.connection)).sums()
     ledger.close()
     feed.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -49,9 +50,10 @@ class Program(NamedTuple):
 
 def programs(folder: Path) -> list[Program]:
     exported, plain = str(folder / "exported.journal"), str(folder / "plain.journal")
-    hledger, csv_form = ["hledger", "--no-conf"], ["--flat", "-N", "-O", "csv"]
-    if not (version_of("hledger") or "").startswith("hledger 1.4"):
-        hledger = hledger[:1]  # configuration files came with 1.40
+    csv_form = ["--flat", "-N", "-O", "csv"]
+    numbers = re.findall(r"\d+", version_of("hledger") or "")
+    # from 1.40 on a configuration file of the user's could change the output
+    hledger = ["hledger", "--no-conf"] if list(map(int, numbers[:2])) >= [1, 40] else ["hledger"]
     return [
         Program("hledger, exported journal", "hledger", "hledger",
                 [*hledger, "-f", exported, "bal", "-B", *csv_form],
