@@ -299,8 +299,9 @@ class Ledger(Projection):
         ticker: str, side: str, size: str, sleeve: str, reference: str, pnl: int | None,
     ) -> None:  # fmt: skip
         net = self.connection.execute(
-            "SELECT account_code, -SUM(amount), -SUM(quantity) FROM postings WHERE about = ?"
-            " GROUP BY account_code HAVING SUM(amount) <> 0 OR SUM(quantity) <> 0",
+            "SELECT account_code, -SUM(amount), -SUM(quantity) FROM postings JOIN transactions t"
+            " USING (transaction_id) WHERE t.about = ? GROUP BY account_code"
+            " HAVING SUM(amount) <> 0 OR SUM(quantity) <> 0",
             (e.reversed_position,),
         ).fetchall()
         self.rows.transaction(

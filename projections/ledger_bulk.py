@@ -95,9 +95,9 @@ class LedgerBulk:
         """What the event at ``position`` posted about itself: a fill one entry, a split one for
         each account that it moves."""
         rows = self._c.execute(
-            f"SELECT {_HEAD}, p.account_code, p.amount, p.quantity FROM postings p"
-            " CROSS JOIN transactions t ON t.transaction_id = p.transaction_id"
-            " WHERE p.about = ? AND p.position = ? ORDER BY p.posting_id",
+            f"SELECT {_HEAD}, p.account_code, p.amount, p.quantity FROM transactions t"
+            " CROSS JOIN postings p ON p.transaction_id = t.transaction_id"
+            " WHERE t.about = ? AND t.position = ? ORDER BY p.posting_id",
             (position, position),
         )
         return list(_grouped(rows))

@@ -131,8 +131,8 @@ CREATE TABLE lots (
 ) STRICT;
 
 CREATE INDEX postings_account ON postings (account_code, effective_date, position);
-CREATE INDEX postings_about ON postings (about);
 CREATE INDEX postings_transaction ON postings (transaction_id);
+CREATE INDEX transactions_about ON transactions (about);
 CREATE INDEX transactions_date ON transactions (effective_date, transaction_id);
 CREATE INDEX movements_pool ON movements (account_code, effective_date, position);
 CREATE INDEX lots_pool ON lots (account_code, lot);
