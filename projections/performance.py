@@ -66,6 +66,7 @@ class State(msgspec.Struct):
     cash: int = 0
     units: dict[str, int] = {}
     marks: dict[str, Decimal] = {}
+    marked_at: dict[str, str] = {}
     multipliers: dict[str, int] = {}
     trades: dict[str, OpenTrade] = {}
     exit_reasons: dict[str, str] = {}
@@ -143,7 +144,7 @@ class Performance(Projection):
         sign = 1 if e.side == "buy" else -1
         held = state.units.get(e.instrument_id, 0) + sign * amounts.units
         state.units[e.instrument_id] = held
-        state.marks.setdefault(e.instrument_id, e.price)
+        self._mark(e.instrument_id, e.price, utc_text(e.occurred_at))
         state.cash += amounts.cash
         if not held:
             del state.units[e.instrument_id]
@@ -194,12 +195,18 @@ class Performance(Projection):
 
     def _marked(self, row: Envelope, e: PricesMarked) -> None:
         for mark in e.marks:
-            self._state.marks[mark.instrument_id] = mark.price
+            self._mark(mark.instrument_id, mark.price, utc_text(mark.at))
             self._insert(
                 "marks", row, e, mark.instrument_id, mark.symbol, format(mark.price, "f"),
                 utc_text(mark.at),
             )  # fmt: skip
         self._point(row, e, e.occasion)
+
+    def _mark(self, instrument_id: str, price: Decimal, at: str) -> None:
+        """The newest price counts, traded or marked; a report that comes late does not."""
+        state = self._state
+        if at >= state.marked_at.get(instrument_id, ""):
+            state.marks[instrument_id], state.marked_at[instrument_id] = price, at
 
     def _reconciled(self, row: Envelope, e: SessionReconciled) -> None:
         self._insert(

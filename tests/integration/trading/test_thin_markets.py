@@ -74,3 +74,17 @@ def test_what_could_not_be_sold_is_sold_from_the_next_open_on(
     ]
     assert not tuesday.positions
     assert tuesday.differences == ()
+
+
+def test_a_purchase_is_worth_what_was_paid_and_not_an_older_price(
+    played: Callable[[Market], dict[date, DayReport]],
+) -> None:
+    # marked at 100 on Monday's close; on Tuesday the same symbol is bought above 110
+    monday = [(OPEN + i, FLAT) for i in range(390)]
+    high = FLAT.replace("100.0000", "110.0000").replace("99.9000", "109.9000")
+    up = UP.replace("101.", "111.")
+    tuesday = [*((OPEN + i, high) for i in range(30)), *((14 * 60 + i, up) for i in range(120))]
+    report = played({MONDAY: monday, TUESDAY: tuesday})[TUESDAY]
+    bought = next(p for p in report.equity if p.occasion == "fill")
+    costs = abs(bought.equity - 100_000)
+    assert costs < 1, f"the account is worth {bought.equity} right after the purchase"
