@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -57,7 +59,7 @@ def by_turns(contestants: Mapping[str, Timed], rounds: int, progress: Progress) 
 
 
 class Finished(NamedTuple):
-    """A whole process: wall clock, greatest resident memory, what it printed."""
+    """A whole process: wall clock, greatest resident memory (0: unknown), what it printed."""
 
     seconds: float
     peak_mb: float
@@ -74,14 +76,43 @@ def run_process(command: Sequence[str], output: Path, *, cwd: Path, **env: str) 
     with output.open("wb") as out, errors.open("wb") as err:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=cwd, env=os.environ | env)
-        # wait4 tells the memory of this one process; Popen's own wait does not
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = _Peak(process.pid)
+        peak.start()
+        process.wait()
         seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
+        peak.join()
     if process.returncode:
         said = errors.read_text(errors="replace").strip()[-2000:]
         raise ProgramFailed(f"{' '.join(command)} ended with {process.returncode}: {said}")
-    return Finished(seconds, usage.ru_maxrss / 1024, output.read_bytes())
+    return Finished(seconds, peak.mb, output.read_bytes())
+
+
+class _Peak(threading.Thread):
+    """Watches the greatest resident memory of a process until it ends.
+
+    What wait4 tells is no use: it counts what the process was before exec, a copy of this one.
+    """
+
+    EVERY_S = 0.02
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._status = Path(f"/proc/{pid}/status")
+        self.mb = 0.0
+
+    def run(self) -> None:
+        while (found := self._high_water_mb()) is not None:
+            self.mb = found
+            time.sleep(self.EVERY_S)
+
+    def _high_water_mb(self) -> float | None:
+        """None when the process has ended, or on a system without /proc."""
+        try:
+            text = self._status.read_text()
+        except OSError:
+            return None
+        found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+        return int(found[1]) / 1024 if found else None
 
 
 def fresh(path: Path) -> Path:

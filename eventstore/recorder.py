@@ -142,16 +142,16 @@ class ChainRecorder(SQLiteApplicationRecorder):
         head = read_head(c)
         self._check_tail(c, head)
         recorded_at = self._recorded_at(head, context)
-        rows: list[Envelope] = []
+        rows: list[tuple[Any, ...]] = []  # plain ones: sqlite3 binds them faster
         previous, position = head.hash, head.position
         for index, stored in enumerate(stored_events):
             position += 1
             row = self._row(stored, position, recorded_at, index, context)
             previous = chain_hash(previous, row)
-            rows.append(row._replace(hash=previous))
+            rows.append((*row[:-1], previous))
         c.executemany(_INSERT, rows)
         c.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (position, previous))
-        return [row.position for row in rows]
+        return list(range(head.position + 1, position + 1))
 
     def _check_tail(self, c: Any, head: Head) -> None:
         """Never append to a tail that was cut off: the new event would cover the traces."""
