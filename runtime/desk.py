@@ -6,7 +6,7 @@ Rebuilt from events at any time: a session's decisions name its orders, their st
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from aggregates.market import Bar
@@ -17,7 +17,7 @@ from config.calendar import SessionHours
 from eventstore.application import Store
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
-from strategies.protocol import Holding
+from strategies.protocol import Holding, minute_of
 
 _ZERO = Decimal(0)
 _CASH_ROLES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
@@ -102,7 +102,7 @@ class Desk:
                 symbol=symbol,
                 quantity=plain(held),
                 average_price=value[symbol] / bought[symbol],
-                first_fill_at=_minute(since[symbol]),
+                first_fill_at=minute_of(since[symbol]),
             )
             for symbol, held in quantity.items()
             if held > 0
@@ -169,7 +169,3 @@ class Desk:
     def open_positions(self) -> int:
         """Symbols held or about to be bought."""
         return len(set(self.holdings()) | {o.terms.symbol for o, _ in self._pending_buys()})
-
-
-def _minute(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(second=0, microsecond=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -120,7 +119,6 @@ def rebuild_ledger(
     target: Path,
     until: int | None,
     progress: Progress,
-    verify_first: Callable[[], None] = lambda: None,
 ) -> tuple[str, int]:
     """A new ledger file from the first event; returns its content digest and position.
 
@@ -128,7 +126,6 @@ def rebuild_ledger(
     """
     if target.exists():
         raise DomainError(f"{target} exists already. Nothing was written; name a new file.")
-    verify_first()
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     feed = Feed(folder.events)
