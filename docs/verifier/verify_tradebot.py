@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Check a TradeBot checkpoint or proof. Needs Python 3.11 and the package `cryptography` alone.
+"""Check a TradeBot checkpoint, proof or history. Needs Python 3.11 and `cryptography` alone.
 
     python3 verify_tradebot.py checkpoint FILE --key checkpoint.vkey
     python3 verify_tradebot.py proof FILE --key checkpoint.vkey
+    python3 verify_tradebot.py history FILE --key checkpoint.vkey
 
 Exit codes: 0 it holds, 1 it does not hold, 2 usage, 3 unreadable. Written from format.md; it shares
 no code with TradeBot, so that both can be wrong only in different ways.
@@ -11,11 +12,14 @@ no code with TradeBot, so that both can be wrong only in different ways.
 import argparse
 import base64
 import json
+import lzma
 import re
+import struct
 import sys
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,6 +37,9 @@ MEMBERS = {
     "tradebot/proof/entry/v1": {"format", "event", "payload", "blind", "path", "checkpoint"},
     "tradebot/proof/consistency/v1": {"format", "first", "second", "path"},
 }
+HISTORY = b"tradebot/history/v1\n"
+PIECES = {b"H": 24 + 1024, b"E": FILE_LIMIT, b"C": NOTE_LIMIT, b"T": 40}  # at most so many bytes
+BYTES = ("state", "commitment", "command_digest")  # the fields that are no text
 
 
 class DoesNotHold(Exception):
@@ -252,6 +259,169 @@ def check_consistency(proof: dict[str, Any], path: list[bytes], key: Key) -> str
     )
 
 
+# -- a whole history -------------------------------------------------------------------------
+
+
+class Unpacked:
+    """The bytes inside one xz stream, no more at a time than are asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.xz = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=4 * FILE_LIMIT)
+        self.size, self.limit = 0, FILE_LIMIT
+
+    def read(self, count: int) -> bytes:
+        self.size += count
+        if self.size > self.limit:
+            raise Unreadable("the file unpacks to more than its header says")
+        found = b""
+        while len(found) < count:
+            if self.xz.eof:
+                raise Unreadable("the file ends too early")
+            found += self.some(count - len(found))
+        return found
+
+    def some(self, limit: int) -> bytes:
+        packed = self.file.read(NOTE_LIMIT) if self.xz.needs_input else b""
+        if self.xz.needs_input and not packed:
+            raise Unreadable("the file is cut off")
+        try:
+            return self.xz.decompress(packed, limit)
+        except lzma.LZMAError as e:
+            raise Unreadable(f"the file is damaged ({e})") from None
+
+    def piece(self) -> tuple[bytes, bytes]:
+        kind, length = struct.unpack(">cI", self.read(5))
+        if kind not in PIECES or length > PIECES[kind]:
+            raise Unreadable("a piece is of an unknown kind, or too long")
+        return kind, self.read(length)
+
+    def check_end(self) -> None:
+        while not self.xz.eof:
+            if self.some(1):
+                raise Unreadable("something follows the trailer")
+        if self.xz.unused_data or self.file.read(1):
+            raise Unreadable("something follows the end of the file")
+
+
+class History:
+    """What was read and holds, in little memory: the chain's end and the roots of the tree."""
+
+    def __init__(self, key: Key) -> None:
+        self.key, self.position, self.recorded_at = key, 0, 0
+        self.head = sha256(b"tradebot/chain/v1/genesis").digest()
+        self.roots: list[tuple[int, bytes]] = []  # of complete subtrees: leaves, root; left first
+        self.checkpoints, self.signed = 0, 0
+        self.where = "its beginning"  # what is being read
+
+    def add(self, own: bytes, record: bytes) -> None:
+        """The next event: its hash; integers, lengths and fields as they are hashed."""
+        numbers = dict(zip(INTEGERS, struct.unpack(">6q", record[:48]), strict=True))
+        check_fields(record)
+        if numbers["position"] != self.position + 1:
+            raise DoesNotHold(f"it says that it is number {numbers['position']}")
+        if sha256(b"tradebot/chain/v1" + self.head + record).digest() != own:
+            raise DoesNotHold("its hash does not follow from its fields and the event before")
+        self.position, self.head, self.recorded_at = self.position + 1, own, numbers["recorded_at"]
+        leaves, root = 1, sha256(b"\x00" + own).digest()
+        while self.roots and self.roots[-1][0] == leaves:
+            leaves, root = leaves * 2, node(self.roots.pop()[1], root)
+        self.roots.append((leaves, root))
+
+    def check(self, note: bytes) -> None:
+        """The checkpoint that follows the newest event."""
+        following, self.where = self.where, f"the checkpoint of event {self.position}"
+        try:
+            signed = read_checkpoint(note.decode(), self.key)
+        except UnicodeDecodeError:
+            raise Unreadable("it is not UTF-8") from None
+        if signed.size > self.position:
+            self.where = following
+            raise DoesNotHold(f"a checkpoint of {signed.size} events comes too early")
+        if signed.size != self.position or signed.size == self.signed:
+            raise DoesNotHold("it is there twice, or not in its place")
+        root = self.roots[-1][1]
+        for _, left in reversed(self.roots[:-1]):
+            root = node(left, root)
+        if (signed.root, signed.head, signed.recorded) != (root, self.head, utc(self.recorded_at)):
+            raise DoesNotHold("it was signed for another history")
+        self.checkpoints, self.signed = self.checkpoints + 1, signed.size
+
+
+def check_fields(record: bytes) -> None:
+    lengths = struct.unpack(">10I", record[48:88])
+    if 88 + sum(lengths) != len(record):
+        raise Unreadable("the lengths of its fields do not add up")
+    start = 88
+    for name, length in zip(FIELDS, lengths, strict=True):
+        try:
+            if name not in BYTES:
+                record[start : start + length].decode()
+        except UnicodeDecodeError:
+            raise Unreadable(f"its {name} is not UTF-8") from None
+        start += length
+
+
+def utc(microseconds: int) -> str:
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise DoesNotHold("its last event was recorded at no time") from None
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def check_history(file: BinaryIO, key: Key) -> str:
+    """What the file shows, in words. Memory does not grow with it. Raises as check_proof does."""
+    unpacked, history = Unpacked(file), History(key)
+    try:
+        events, checkpoints = read_header(unpacked, key)
+        kind = b"H"
+        while kind != b"T":
+            following = history.position + 1
+            history.where = f"event {following}" if following <= events else "its end"
+            kind, body = unpacked.piece()
+            if kind == b"E" and len(body) >= 120:
+                history.add(body[:32], body[32:])
+            elif kind == b"C":
+                history.check(body)
+            elif kind != b"T":
+                raise Unreadable("a piece is too short, or a second header")
+        if (history.position, history.checkpoints, unpacked.size) != (
+            events, checkpoints, unpacked.limit,
+        ):  # fmt: skip
+            raise DoesNotHold("it holds less or more than its header says")
+        if body != struct.pack(">q", events) + history.head:
+            raise DoesNotHold("the trailer names another end")
+        unpacked.check_end()
+    except (DoesNotHold, Unreadable) as e:
+        raise type(e)(f"{history.where} is bad: {e}") from None
+    if not history.signed:
+        raise DoesNotHold(f"the chain of {events} events holds, but nothing in it is signed")
+    return (
+        f"The chain of {events} events of {key.name} holds; {checkpoints} checkpoints are signed, "
+        f"and the last covers events 1 to {history.signed}.\nHead hash {history.head.hex()}"
+    )
+
+
+def read_header(unpacked: Unpacked, key: Key) -> tuple[int, int]:
+    """Number of events and of checkpoints, as the file says."""
+    start = unpacked.read(len(HISTORY))
+    if start != HISTORY:
+        newer = start.startswith(b"tradebot/history/")
+        raise Unreadable("it is of a newer version" if newer else "it is no history file")
+    kind, body = unpacked.piece()
+    if kind != b"H" or len(body) < 24:
+        raise Unreadable("there is no header")
+    events, checkpoints, unpacked.limit = struct.unpack(">3q", body[:24])
+    vkey = (
+        f"{key.name}+{key.id.hex()}+"
+        + base64.b64encode(b"\x01" + key.public.public_bytes_raw()).decode()
+    )
+    if body[24:] != (vkey.encode() if checkpoints else b""):
+        raise DoesNotHold("its checkpoints are said to be signed with another key")
+    return events, checkpoints
+
+
 # -- reading ---------------------------------------------------------------------------------
 
 
@@ -299,23 +469,27 @@ def digest(value: Any) -> bytes:
     return found
 
 
+def check_file(what: str, path: Path, key: Key) -> str:
+    with path.open("rb") as file:
+        if what == "history":
+            return check_history(file, key)
+        data = file.read(FILE_LIMIT + 1)
+    if len(data) > FILE_LIMIT:
+        raise Unreadable("it is too large")
+    if what == "proof":
+        return check_proof(data, key)
+    return f"Signed by {key.name}:\n{read_checkpoint(data.decode(), key).text}".rstrip()
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Check a TradeBot checkpoint or proof.")
-    parser.add_argument("what", choices=("checkpoint", "proof"))
+    parser = argparse.ArgumentParser(description="Check a TradeBot checkpoint, proof or history.")
+    parser.add_argument("what", choices=("checkpoint", "proof", "history"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--key", type=Path, required=True, help="the bot's checkpoint.vkey")
     chosen = parser.parse_args(arguments)
     try:
         key = read_key(chosen.key.read_bytes()[:NOTE_LIMIT].decode())
-        with chosen.file.open("rb") as file:
-            data = file.read(FILE_LIMIT + 1)
-        if len(data) > FILE_LIMIT:
-            raise Unreadable("it is too large")
-        if chosen.what == "proof":
-            shown = check_proof(data, key)
-        else:
-            signed = read_checkpoint(data.decode(), key)
-            shown = f"Signed by {key.name}:\n{signed.text}".rstrip()
+        shown = check_file(chosen.what, chosen.file, key)
     except DoesNotHold as e:
         print(f"DOES NOT HOLD: {chosen.file}: {e}.", file=sys.stderr)
         return 1

@@ -1,0 +1,66 @@
+"""Named steps at which a test driver may stop the process: the crash programme's list of writes.
+
+In service nothing is armed and a step costs one look-up. No setting and no environment variable
+arms it: only a call of ``arm`` in the same process, and nothing but tests calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# Each step with what is true when it is reached. ``docs/decisions/0010-crash-programme.md`` says
+# what is done at them.
+STEPS = {
+    # deciding a command
+    "dispatch.looked_up": "the command was not carried out before, and nothing is decided",
+    "dispatch.decided": "events exist in memory alone",
+    # the store: laying its tables, appending a batch
+    "store.lay.written": "tables and triggers are written, not committed",
+    "store.committed": "tables or batch are on disk, and nobody was told",
+    "store.append.begun": "the write lock is held, nothing is looked up",
+    "store.append.looked_up": "the command was not recorded by anybody, and the lock is held",
+    "store.append.rows_written": "the batch is written, the head row is the old one",
+    "store.append.head_written": "batch and head row are written, not committed",
+    # orders on their way to the broker and reports on their way back
+    "outbox.intended": "the intent is on disk, the submission is not recorded",
+    "outbox.submission_recorded": "the submission is on disk, nothing was sent",
+    "outbox.sent": "the broker has accepted, the answer is not recorded",
+    "outbox.refused": "the broker has refused, the answer is not recorded",
+    "outbox.answer_recorded": "the acceptance is on disk",
+    "outbox.fill_received": "an execution was read, and is not recorded",
+    "outbox.fill_recorded": "an execution is on disk, others may follow",
+    "outbox.cancel_recorded": "the wish to cancel is on disk, the broker was not asked",
+    "outbox.cancel_sent": "the broker was asked to cancel, its answer is not read",
+    # the simulated broker's own file
+    "broker.lay.written": "tables and account are written, not committed",
+    "broker.begun": "the write lock is held, nothing is written",
+    "broker.order_written": "an order is written, not committed",
+    "broker.execution_written": "an execution is written; order, cash and position are not",
+    "broker.cash_written": "execution, order and cash are written, the position is not",
+    "broker.cancel_written": "a cancellation is written, not committed",
+    "broker.written": "all of a step is written, not committed",
+    "broker.committed": "the step is on disk, and nobody was told",
+    # files for others: exports, checkpoints, trade history
+    "file.written": "the temporary file has its content, perhaps not on disk",
+    "file.synced": "the temporary file is on disk under its own name",
+    "file.renamed": "the file has its name, which the folder may not have on disk",
+    # copies of the ledger
+    "snapshot.copied": "the copy is whole under a temporary name",
+    "snapshot.renamed": "the copy has its name, older copies are not removed",
+    "rebuild.folded": "the new ledger is whole under a temporary name",
+    "rebuild.synced": "it is on disk under that name",
+}
+
+_act: Callable[[str], None] | None = None
+
+
+def reach(step: str) -> None:
+    """Say that ``step`` is reached. Does nothing unless a test has armed the process."""
+    if _act is not None:
+        _act(step)
+
+
+def arm(act: Callable[[str], None] | None) -> None:
+    """From now on call ``act`` with the name of each step reached; None disarms. For tests."""
+    global _act  # noqa: PLW0603 - one switch for the process
+    _act = act
