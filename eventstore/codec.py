@@ -1,4 +1,8 @@
-"""Events to bytes and back: msgspec JSON under an allow-list of topics, with a commitment."""
+"""Events to bytes and back: msgspec JSON under an allow-list of topics, with a commitment.
+
+An event that was stored in an older form is lifted to the present one when it is decoded
+(aggregates.upcasters); the stored bytes never change.
+"""
 
 from __future__ import annotations
 
@@ -12,42 +16,80 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from aggregates.base import Command, Event, NewEvent
 from aggregates.catalog import TOPICS
+from aggregates.upcasters import lift
 from eventstore.envelope import blind_of, commitment_of
 from eventstore.errors import UnknownEvent
 
 _ENCODER = msgspec.json.Encoder()
+# An upcaster is total over what was ever written: what it fails on was changed behind the store.
+_NEVER_WRITTEN = (
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SealedEvent(StoredEvent):
-    """A stored event with the two envelope fields that the payload decides."""
+    """A stored event with the two envelope fields that the payload decides.
+
+    ``software_version`` is what wrote it; empty on the way into the store, which stamps it.
+    """
 
     schema_version: int
     commitment: bytes
+    software_version: str = ""
 
 
 @cache
-def _decoder(topic: str) -> msgspec.json.Decoder[Event]:
-    return msgspec.json.Decoder(TOPICS[topic])
+def _decoder(kind: type[Event]) -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(kind)
 
 
-def decode(topic: str, schema_version: int, state: bytes, where: str) -> Event:
-    """The typed event of a payload. ``where`` names the row in the error.
+def decode(
+    topic: str, schema_version: int, state: bytes, where: str | int, software_version: str = ""
+) -> Event:
+    """The typed event of a payload, lifted to the present form when it was stored in an older one.
 
-    Raises UnknownEvent for a topic, version or payload that this version cannot read.
+    ``where`` names the row in an error: its position, or words. ``software_version`` is what wrote
+    it. Raises UnknownEvent for a topic, version or payload that this version cannot read.
     """
     known = TOPICS.get(topic)
-    if known is None or schema_version > known.schema_version:
+    if known is None or schema_version != known.schema_version:
+        return _decode_other(topic, schema_version, state, where, software_version)
+    try:
+        return _decoder(known).decode(state)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise _damaged(topic, where, e) from None
+
+
+def _decode_other(
+    topic: str, schema_version: int, state: bytes, where: str | int, software_version: str
+) -> Event:
+    """What is not of the present form: an older one is lifted, anything else is unknown."""
+    known = TOPICS.get(topic)
+    if known is None or not 0 < schema_version < known.schema_version:
+        knows = f" (it reads up to schema {known.schema_version})" if known else ""
+        written = f", written by TradeBot {software_version}" if software_version else ""
+        wanted = f"TradeBot {software_version}" if software_version else "the one that wrote it"
         raise UnknownEvent(
-            f"{where} is a {topic} of schema {schema_version}, which this version does not know. "
-            "Nothing was changed. Install the version of TradeBot that wrote it, or a newer one."
+            f"{_named(where)} is a {topic} of schema {schema_version}{written}; this version does "
+            f"not know it{knows}. Nothing was changed. Install {wanted} or a newer version."
         )
     try:
-        return _decoder(topic).decode(state)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise UnknownEvent(
-            f"{where} ({topic}) cannot be read: {e}. Run `tbot verify` to see if it was changed."
-        ) from None
+        payload = lift(topic, schema_version, msgspec.json.decode(state, type=dict[str, Any]))
+        return _decoder(known).decode(_ENCODER.encode(payload))
+    except _NEVER_WRITTEN as e:
+        raise _damaged(f"{topic}, schema {schema_version}", where, e) from None
+
+
+def _damaged(what: str, where: str | int, error: Exception) -> UnknownEvent:
+    return UnknownEvent(
+        f"{_named(where)} ({what}) cannot be read: {error}. Run `tbot verify` to see if it was "
+        "changed."
+    )
+
+
+def _named(where: str | int) -> str:
+    return f"Event {where}" if isinstance(where, int) else where
 
 
 def encode(event: Event) -> bytes:
@@ -86,5 +128,11 @@ class EventMapper(Mapper[str]):
         assert isinstance(stored_event, SealedEvent)  # noqa: S101 - our recorder makes no other
         stream = str(stored_event.originator_id)
         where = f"Event {stored_event.originator_version} of {stream}"
-        event = decode(stored_event.topic, stored_event.schema_version, stored_event.state, where)
+        event = decode(
+            stored_event.topic,
+            stored_event.schema_version,
+            stored_event.state,
+            where,
+            stored_event.software_version,
+        )
         return NewEvent(stream, stored_event.originator_version, event)

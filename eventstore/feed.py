@@ -67,6 +67,11 @@ class Feed:
             yield from rows
             after = rows[-1].position
 
+    def stream(self, name: str) -> list[Envelope]:
+        """Every row of one stream, in order, found by index."""
+        sql = f"SELECT {COLUMN_LIST} FROM stored_events WHERE originator_id = ? ORDER BY position"
+        return [Envelope(*row) for row in self._rows(sql, (name,))]
+
     def position_at(self, recorded_at: int) -> int:
         """The last position recorded at or before that time (UTC microseconds); 0 when none."""
         # recorded_at never goes backwards, so the positions up to it are a prefix of the log
@@ -121,4 +126,4 @@ class Feed:
 
 def event_of(row: Envelope) -> Event:
     """The typed event of a row. Raises UnknownEvent."""
-    return decode(row.topic, row.schema_version, row.state, f"Event {row.position}")
+    return decode(row.topic, row.schema_version, row.state, row.position, row.software_version)

@@ -125,6 +125,7 @@ def pytest_terminal_summary(
         return
     used = config.stash[USED]
     files = (path for path in GOLDEN.rglob("*") if path.is_file() and path.name[0] != ".")
+    files = (path for path in files if path.name != "README.md")
     stale = sorted(path for path in files if path not in used)
     if not stale:
         return

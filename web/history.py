@@ -44,6 +44,7 @@ def events() -> str:
     return render_template(
         "history.html",
         rows=rows,
+        topics=topics,
         filters=filters,
         families={f: [t for t in topics if t.startswith(f"{f}.")] for f in families},
         earlier=bool(rows and ask(before=first, limit=1)),
@@ -67,12 +68,9 @@ def event(position: str) -> str:
     if found is None or place > around.position:
         raise NotThere(_no_event(place))
     before = queries.event(place - 1) if place > 1 else None
+    entries = [] if around.no_books else _entries(place)
     around.previous = link("history.event", position=place - 1) if place > 1 else ""
     around.next = link("history.event", position=place + 1) if place < around.position else ""
-    entries = [
-        (entry, mark_of(entry))
-        for entry in queries.journal(queries.moment(None, str(around.position)), position=place)
-    ]
     return render_template(
         "event.html",
         event=found,
@@ -82,6 +80,13 @@ def event(position: str) -> str:
         thread=_thread(found.correlation, place),
         stream=_thread(found.stream, place),
     )
+
+
+def _entries(place: int) -> list[Any]:
+    """What the event posted, and what later ones posted about it, each with its mark."""
+    queries = shared().queries
+    moment = queries.moment(None, str(frame().position))
+    return [(entry, mark_of(entry)) for entry in queries.journal(moment, position=place)]
 
 
 def _place(text: str) -> int:
