@@ -1,16 +1,22 @@
-"""Orders as they changed, one row a change: the newest up to a position is the state then."""
+"""Orders as they changed, one row a change: an order's state is the fold of its rows that both
+clocks know.
+
+A report may come late: recorded today, about a day that is over. A row that held the whole state
+would then carry later days into that day, so each row holds only what its own event changed.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from datetime import date
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import msgspec
 
 from aggregates.base import Event
-from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain, to_scaled
 from aggregates.order_messages import (
     OrderAccepted,
@@ -25,8 +31,8 @@ from aggregates.order_messages import (
 )
 from eventstore.envelope import Envelope
 from projections.base import Projection
+from projections.fill_facts import utc_text
 from projections.ledger_records import NOW, AsOf
-from projections.ledger_rows import utc_text
 
 SCHEMA = """
 CREATE TABLE tracking (
@@ -34,43 +40,53 @@ CREATE TABLE tracking (
 ) STRICT;
 CREATE TABLE orders (
     position INTEGER PRIMARY KEY,
-    effective_date TEXT NOT NULL,
-    timestamp TEXT NOT NULL,
-    order_id TEXT NOT NULL,
+    order_id TEXT NOT NULL UNIQUE,
     client_order_id TEXT NOT NULL,
-    broker_order_id TEXT NOT NULL,
     symbol TEXT NOT NULL,
     sleeve TEXT NOT NULL,
     strategy TEXT NOT NULL,
     side TEXT NOT NULL,
     order_type TEXT NOT NULL,
-    quantity INTEGER NOT NULL,
-    filled INTEGER NOT NULL,
-    value TEXT NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL
+    quantity INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX orders_id ON orders (order_id, position);
-CREATE INDEX orders_date ON orders (effective_date, position);
+CREATE TABLE changes (
+    position INTEGER PRIMARY KEY,
+    effective_date TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    change TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    price TEXT NOT NULL,
+    broker_order_id TEXT NOT NULL,
+    reason TEXT
+) STRICT;
+CREATE INDEX changes_order ON changes (order_id, position);
+CREATE INDEX changes_date ON changes (effective_date, position);
 """
 
-_STATES: dict[type[Event], str] = {
+_CHANGES: dict[type[Event], str] = {
+    OrderIntended: "intended",
     OrderSubmitted: "submitted",
     OrderAccepted: "accepted",
+    OrderFilled: "filled",
+    OrderCancelRequested: "cancel requested",
     OrderCancelled: "cancelled",
     OrderRejected: "rejected",
     OrderExpired: "expired",
     OrderOutcomeUnknown: "unknown",
 }
 _ENDED = ("cancelled", "rejected", "expired")
-_COLUMNS = (
-    "position, effective_date, timestamp, order_id, client_order_id, broker_order_id, symbol,"
-    " sleeve, strategy, side, order_type, quantity, filled, value, state, reason"
+_TERMS = (
+    "o.order_id, o.client_order_id, o.symbol, o.sleeve, o.strategy, o.side, o.order_type,"
+    " o.quantity"
 )
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as of a position. ``average_price`` is None before the first fill."""
+    """An order as of both clocks. ``average_price`` is None before the first fill.
+
+    ``effective_date``, ``changed_at`` and ``position`` are those of its last change.
+    """
 
     order_id: str
     client_order_id: str
@@ -89,131 +105,132 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: str
     position: int
 
+    @property
+    def open(self) -> bool:
+        """Whether something can still be filled, as far as is known."""
+        return self.state != "filled" and self.state not in _ENDED
+
 
 class Orders(Projection):
-    """Folds order events; every change is a new row."""
+    """Writes a row for every order event; asking folds them."""
 
     name: ClassVar[str] = "orders view"
     schema: ClassVar[str] = SCHEMA
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
-        self._latest: dict[str, dict[str, Any]] = {}
-        self._pending: list[dict[str, Any]] = []
+        self.forget()
 
     def forget(self) -> None:
-        self._latest, self._pending = {}, []
+        self._intents: list[tuple[Any, ...]] = []
+        self._changes: list[tuple[Any, ...]] = []
 
-    def fold(self, row: Envelope, event: Event) -> None:
-        match event:
-            case OrderIntended():
-                self._add(row, event, self._new(event))
-            case OrderFilled():
-                state = self._state(event.order_id)
-                filled = state["filled"] + to_scaled(event.quantity, QUANTITY_SCALE, "quantity")
-                value = Decimal(state["value"]) + event.quantity * event.price
-                done = filled >= state["quantity"]
-                ended = state["state"] in _ENDED  # the broker filled before it heard of the end
-                kind = "filled" if done else state["state"] if ended else "partially filled"
-                change = {"filled": filled, "value": format(value, "f"), "state": kind}
-                self._add(row, event, state | change)
-            case OrderCancelRequested():
-                state = self._state(event.order_id)
-                self._add(row, event, state | {"reason": event.reason})
-            case _ if type(event) in _STATES:
-                self._changed(row, event)
-
-    def _new(self, e: OrderIntended) -> dict[str, Any]:
-        return {
-            "order_id": e.order_id,
-            "client_order_id": e.client_order_id,
-            "broker_order_id": "",
-            "symbol": e.symbol,
-            "sleeve": e.sleeve,
-            "strategy": e.strategy,
-            "side": e.side,
-            "order_type": e.order_type,
-            "quantity": to_scaled(e.quantity, QUANTITY_SCALE, "quantity"),
-            "filled": 0,
-            "value": "0",
-            "state": "intended",
-            "reason": e.reason,
-        }
-
-    def _changed(self, row: Envelope, event: Any) -> None:
-        state = self._state(event.order_id)
-        change = {
-            "state": _STATES[type(event)],
-            "reason": getattr(event, "reason", state["reason"]),
-        }
-        if isinstance(event, OrderAccepted):
-            change["broker_order_id"] = event.broker_order_id
-            if state["filled"]:
-                change["state"] = state["state"]  # a fill came before the acceptance
-        self._add(row, event, state | change)
-
-    def _state(self, order_id: str) -> dict[str, Any]:
-        state = self._latest.get(order_id)
-        if state is None:
-            cursor = self.connection.execute(
-                f"SELECT {_COLUMNS} FROM orders WHERE order_id = ? ORDER BY position DESC LIMIT 1",
-                (order_id,),
+    def fold(self, row: Envelope, event: Any) -> None:
+        change = _CHANGES.get(type(event))
+        if change is None:
+            return
+        units, price = 0, ""
+        if change == "filled":
+            units = to_scaled(event.quantity, QUANTITY_SCALE, "quantity")
+            price = format(event.price, "f")
+        elif change == "intended":
+            self._intents.append(
+                (
+                    row.position, event.order_id, event.client_order_id, event.symbol,
+                    event.sleeve, event.strategy, event.side, event.order_type,
+                    to_scaled(event.quantity, QUANTITY_SCALE, "quantity"),
+                )
+            )  # fmt: skip
+        self._changes.append(
+            (
+                row.position, event.effective_date.isoformat(), utc_text(event.occurred_at),
+                event.order_id, change, units, price, getattr(event, "broker_order_id", ""),
+                getattr(event, "reason", None),
             )
-            names, row = [column[0] for column in cursor.description], cursor.fetchone()
-            if row is None:
-                raise DomainError(f"order {order_id} was never intended.")
-            state = dict(zip(names, row, strict=True))
-        return state
-
-    def _add(self, row: Envelope, event: Event, state: dict[str, Any]) -> None:
-        place = {
-            "position": row.position,
-            "effective_date": event.effective_date.isoformat(),
-            "timestamp": utc_text(event.occurred_at),
-        }
-        self._latest[state["order_id"]] = added = state | place
-        self._pending.append(added)
+        )  # fmt: skip
 
     def flush(self) -> None:
-        names = _COLUMNS.replace("\n", "").split(", ")
-        self.connection.executemany(
-            f"INSERT INTO orders ({_COLUMNS}) VALUES ({', '.join(':' + n for n in names)})",
-            self._pending,
-        )
-        self._latest, self._pending = {}, []
+        insert = self.connection.executemany
+        insert("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._intents)
+        insert("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._changes)
+        self.forget()
 
     # -- questions -------------------------------------------------------------------------
 
-    def orders(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[OrderView]:
-        """Orders as of both clocks in the order of intent; of one session when ``day`` is given."""
-        session = day.isoformat() if day else None
+    def orders(
+        self, as_of: AsOf = NOW, *, day: date | None = None, after: int | None = None
+    ) -> list[OrderView]:
+        """Orders as of both clocks, in the order of intent.
+
+        ``day`` gives those that changed on that day, as they stood at its end; ``after`` those of
+        which something was recorded after that position.
+        """
+        if day is not None and (as_of.date is None or day < as_of.date):
+            as_of = AsOf(date=day, position=as_of.position)
+        where, parameters = [as_of.where()], list[Any](as_of.parameters)
+        if day is not None:
+            where.append("effective_date = ?")
+            parameters.append(day.isoformat())
+        if after is not None:
+            where.append("position > ?")
+            parameters.append(after)
+        if len(where) == 1:
+            return self._folded(as_of, "1")
+        ids = f"SELECT order_id FROM changes WHERE {' AND '.join(where)}"
+        return self._folded(as_of, f"o.order_id IN ({ids})", *parameters)
+
+    def order(self, order_id: str, as_of: AsOf = NOW) -> OrderView | None:
+        """One order as of both clocks; None when they do not know it."""
+        found = self._folded(as_of, "o.order_id = ?", order_id)
+        return found[0] if found else None
+
+    def _folded(self, as_of: AsOf, which: str, *parameters: Any) -> list[OrderView]:
+        # CROSS JOIN keeps the order of the loops: an order first, then its changes by index
         rows = self.connection.execute(
-            f"SELECT {_COLUMNS} FROM orders WHERE position IN (SELECT MAX(position) FROM orders"
-            f" WHERE {as_of.where()} GROUP BY order_id) AND (? IS NULL OR effective_date = ?)"
-            " ORDER BY (SELECT MIN(first.position) FROM orders first"
-            " WHERE first.order_id = orders.order_id)",
-            (*as_of.parameters, session, session),
+            f"SELECT {_TERMS}, c.position, c.effective_date, c.timestamp, c.change, c.quantity,"
+            " c.price, c.broker_order_id, c.reason FROM orders o CROSS JOIN changes c"
+            f" ON c.order_id = o.order_id WHERE {as_of.where('c.')} AND {which}"
+            " ORDER BY o.position, c.position",
+            (*as_of.parameters, *parameters),
         )
-        return [_view(row) for row in rows]
+        return [_view(list(changes)) for _, changes in groupby(rows, key=itemgetter(0))]
 
 
-def _view(row: tuple[Any, ...]) -> OrderView:
-    filled = from_scaled(row[12], QUANTITY_SCALE)
+def _view(rows: list[tuple[Any, ...]]) -> OrderView:
+    """Fold the changes of one order, in the order of recording."""
+    order_id, client_id, symbol, sleeve, strategy, side, order_type, wanted = rows[0][:8]
+    state, reason, broker_id, filled, value = "intended", "", "", 0, Decimal(0)
+    for *_, change, units, price, named, said in (row[8:] for row in rows):
+        reason = reason if said is None else said
+        broker_id = named or broker_id
+        if change == "filled":
+            filled += units
+            value += from_scaled(units, QUANTITY_SCALE) * Decimal(price)
+            if filled >= wanted:
+                state = "filled"
+            elif state not in _ENDED:  # else the broker filled before it heard of the end
+                state = "partially filled"
+        elif change == "accepted":
+            state = state if filled else "accepted"  # a fill may come before the acceptance
+        elif change != "cancel requested":
+            state = change
+    position, effective, changed_at = rows[-1][8:11]
+    bought = from_scaled(filled, QUANTITY_SCALE)
     return OrderView(
-        position=row[0],
-        effective_date=date.fromisoformat(row[1]),
-        changed_at=row[2],
-        order_id=row[3],
-        client_order_id=row[4],
-        broker_order_id=row[5],
-        symbol=row[6],
-        sleeve=row[7],
-        strategy=row[8],
-        side=row[9],
-        order_type=row[10],
-        quantity=plain(from_scaled(row[11], QUANTITY_SCALE)),
-        filled=plain(filled),
-        average_price=(Decimal(row[13]) / filled).quantize(Decimal("0.000001")) if filled else None,
-        state=row[14],
-        reason=row[15],
+        order_id=order_id,
+        client_order_id=client_id,
+        broker_order_id=broker_id,
+        symbol=symbol,
+        sleeve=sleeve,
+        strategy=strategy,
+        side=side,
+        order_type=order_type,
+        quantity=plain(from_scaled(wanted, QUANTITY_SCALE)),
+        filled=plain(bought),
+        average_price=(value / bought).quantize(Decimal("0.000001")) if filled else None,
+        state=state,
+        reason=reason,
+        effective_date=date.fromisoformat(effective),
+        changed_at=changed_at,
+        position=position,
     )

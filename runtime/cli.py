@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from runtime import cli_books
 from runtime.cli_options import (
     FAILED,
     FINE,
@@ -34,13 +35,15 @@ def main() -> None:
 
 @main.command()
 @data_dir_option
+@clock_options
 @format_option
 @with_errors
-def status(data_dir: Path, form: str) -> None:
+def status(data_dir: Path, as_of: str | None, known_at: str | None, form: str) -> None:
     """Where the bot's history stands."""
     from runtime import cli_read
 
-    cli_read.status(open_queries(data_dir), form)
+    queries = open_queries(data_dir)
+    cli_read.status(queries.status(queries.moment(as_of, known_at)), form)
 
 
 @main.command()
@@ -164,7 +167,7 @@ def rebuild(data_dir: Path, output: Path, until: str | None) -> None:
 
 
 @main.command()
-@click.argument("kind", type=click.Choice(["ofx", "hledger", "beancount"]))
+@click.argument("kind", type=click.Choice(["ofx", "hledger", "beancount", "history"]))
 @data_dir_option
 @clock_options
 @click.option(
@@ -183,13 +186,36 @@ def export(
     since: date | None,
     ofx_version: str,
 ) -> None:
-    """Write the books as OFX, or as a journal for hledger or beancount."""
-    from runtime import cli_export
+    """Write the books as OFX, or as a journal for hledger or beancount; or the whole history."""
+    from runtime import cli_export, cli_history
+    from runtime.cli_output import progress_bar
 
+    if kind == "history":
+        if as_of or known_at or since:
+            raise click.UsageError("A history is exported whole; leave the dates away.")
+        with progress_bar("Exporting") as bar:
+            cli_history.export(data_dir, output, bar)
+        return
     queries = open_queries(data_dir)
     cli_export.export(
         queries, kind, queries.moment(as_of, known_at), output, since, int(ofx_version)
     )
+
+
+@main.command("import-history")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="The folder to make; it must not exist, or be empty.",
+)  # fmt: skip
+@with_errors
+def import_history(file: Path, data_dir: Path) -> None:
+    """Make a new data folder of an exported history, with equal positions and hashes."""
+    from runtime import cli_history
+    from runtime.cli_output import progress_bar
+
+    with progress_bar("Importing") as bar:
+        cli_history.load(file, data_dir, bar)
 
 
 @main.command()
@@ -280,6 +306,9 @@ def consistency(first: Path, second: Path, data_dir: Path, output: Path) -> None
 
     cli_prove.consistency(data_dir, first, second, output)
 
+
+for reading in (cli_books.orders, cli_books.positions, cli_books.chart, cli_books.diff):
+    main.add_command(reading)
 
 if __name__ == "__main__":
     main()

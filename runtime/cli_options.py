@@ -64,11 +64,16 @@ def data_dir_option(command: F) -> F:
 def clock_options(command: F) -> F:
     """Both clocks: effective date, and what was known when."""
     command = click.option(
-        "--known-at", metavar="POSITION|TIME", help="As known at that event, or at that UTC time."
+        "--known-at",
+        metavar="POSITION|TIME",
+        help="As known at that event, or from what was recorded at or before that UTC time "
+        "(a date alone is its beginning).",
     )(command)
-    return click.option("--as-of", metavar="DATE", help="Entries effective up to that date.")(
-        command
-    )
+    return click.option(
+        "--as-of",
+        metavar="DATE",
+        help="What is effective up to that date; 2013-10, 2013-Q4 and 2013 mean their last day.",
+    )(command)
 
 
 def format_option(command: F) -> F:

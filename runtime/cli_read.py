@@ -9,14 +9,16 @@ from typing import Any
 
 import click
 
+from aggregates.chart_of_accounts import Chart
 from eventstore.verification import Verification
 from projections.ledger_records import AsOf, Balance, Entry
+from projections.orders import OrderView
 from runtime.cli_output import as_json, csv_text, money, plain, table, units, utc
-from runtime.queries import EventView, Queries, Status
+from runtime.queries import Queries
+from runtime.query_records import EventView, Status
 
 
-def status(queries: Queries, form: str) -> None:
-    found = queries.status()
+def status(found: Status, form: str) -> None:
     if form == "json":
         click.echo(as_json(found))
     elif form == "csv":
@@ -100,6 +102,67 @@ def _entry_text(entry: Entry) -> str:
     return "\n".join(lines)
 
 
+def positions(queries: Queries, as_of: AsOf, form: str) -> None:
+    found = queries.positions(as_of)
+    if form == "json":
+        click.echo(as_json(found))
+    elif form == "csv":
+        click.echo(csv_text([plain(p) for p in found]), nl=False)
+    elif not found:
+        click.echo("Nothing is held.")
+    else:
+        rows = [(p.code, p.symbol, p.name, units(p.quantity), money(p.cost)) for p in found]
+        total = sum((p.cost for p in found), Decimal(0))
+        rows.append(("", "", "Total", "", money(total)))
+        head = ("Code", "Symbol", "Name", "Units", f"Book cost {queries.books().currency}")
+        click.echo(table(head, rows, right={3, 4}))
+
+
+def orders(found: list[OrderView], form: str) -> None:
+    if form == "json":
+        click.echo(as_json(found))
+    elif form == "csv":
+        click.echo(csv_text([plain(o) for o in found]), nl=False)
+    elif not found:
+        click.echo("No order fits.")
+    else:
+        rows = [
+            (
+                o.order_id, str(o.effective_date), o.side, o.symbol, o.order_type,
+                units(o.quantity), units(o.filled),
+                "" if o.average_price is None else f"{o.average_price:,f}", o.state, o.reason,
+                str(o.position),
+            )
+            for o in found
+        ]  # fmt: skip
+        head = ("Order", "Changed", "Side", "Symbol", "Type", "Wanted", "Filled", "Average",
+                "State", "Reason", "Event")  # fmt: skip
+        click.echo(table(head, rows, right={5, 6, 7, 10}))
+
+
+def chart(found: Chart, form: str) -> None:
+    roles = {
+        a.code: " ".join(role for role, code in found.mapping.items() if code == a.code)
+        for a in found.accounts
+    }
+    if form == "json":
+        click.echo(as_json(found))
+    elif form == "csv":
+        click.echo(
+            csv_text([plain(a) | {"roles": roles[a.code]} for a in found.accounts]), nl=False
+        )
+    else:
+        rows = [
+            (
+                a.code, a.name, a.type, "each security" if a.per_instrument else "",
+                "" if a.active else "inactive", roles[a.code],
+            )
+            for a in found.accounts
+        ]  # fmt: skip
+        head = ("Code", "Account", "Type", "One for", "State", "What posts there")
+        click.echo(f"Chart of accounts, version {found.version}\n{table(head, rows, right=set())}")
+
+
 def events(found: list[EventView], form: str) -> None:
     if form == "json":
         click.echo(as_json(found))
@@ -107,11 +170,18 @@ def events(found: list[EventView], form: str) -> None:
         click.echo(csv_text([plain(e) for e in found]), nl=False)
     else:
         rows = [
-            (f"{e.position}", utc(e.recorded_at)[:-4], e.topic, e.stream, e.hash[:12])
+            (f"{e.position}", utc(e.recorded_at)[:-4], _topic(e), e.stream, e.hash[:12])
             for e in found
         ]
         head = ("Position", "Recorded (UTC)", "Topic", "Stream", "Hash")
         click.echo(table(head, rows, right={0}) if rows else "No events match.")
+        for e in found:
+            if e.unreadable:
+                click.echo(f"\n{e.unreadable}\nAs stored: {as_json(e.payload)}")
+
+
+def _topic(e: EventView) -> str:
+    return f"{e.topic} (cannot be read)" if e.unreadable else e.topic
 
 
 def verified(result: Verification) -> None:

@@ -10,10 +10,17 @@ import msgspec
 
 from aggregates.chart_of_accounts import Chart
 from aggregates.errors import DomainError
+from aggregates.period import period_of, span_of
 from config.clock import from_micros, to_micros
 from config.paths import DataFolder
-from eventstore.envelope import Envelope
+from eventstore.envelope import GENESIS, Envelope
+from eventstore.errors import UnknownEvent
+from eventstore.feed import Feed, event_of
+from eventstore.recorder import Head
 from eventstore.verification import Verification, verify
+from projections import difference as differences
+from projections.charts import adoptions
+from projections.difference_records import Difference
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import (
     NOW,
@@ -28,70 +35,14 @@ from projections.ledger_records import (
 )
 from projections.orders import OrderView
 from projections.performance_queries import (
-    Decision,
     EquityPoint,
     PerformanceQueries,
-    Phase,
     PriceMark,
     SessionSummary,
-    Trade,
 )
+from runtime.query_records import DayReport, EventView, Status
 from runtime.views import Views
 from security.keyfile import read_key
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bot's history stands. ``head_hash`` is hexadecimal."""
-
-    identity: str
-    demo: bool
-    position: int
-    head_hash: str
-    recorded_at: datetime | None
-    currency: str
-    timezone: str
-    broker: str
-    coa_version: int
-    sessions: int
-    last_session: date | None
-    state: str
-
-
-class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """One event with its envelope; ``payload`` as plain data, hashes as hexadecimal."""
-
-    position: int
-    recorded_at: datetime
-    topic: str
-    schema_version: int
-    stream: str
-    version: int
-    actor: str
-    command_id: str
-    correlation: str
-    causation: str
-    software: str
-    key_epoch: int
-    effective_date: str
-    payload: dict[str, Any]
-    commitment: str
-    hash: str
-
-
-class DayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One trading day as of both clocks. ``differences`` is None when nothing was reconciled."""
-
-    day: date
-    previous: date | None
-    next: date | None
-    summary: SessionSummary
-    equity: tuple[EquityPoint, ...]
-    trades: tuple[Trade, ...]
-    decisions: tuple[Decision, ...]
-    orders: tuple[OrderView, ...]
-    phases: tuple[Phase, ...]
-    positions: tuple[Position, ...]
-    differences: tuple[str, ...] | None
 
 
 class Queries:
@@ -103,6 +54,7 @@ class Queries:
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
         self._views: Views | None = None
+        self._store: Feed | None = None
         self._seen = -1
 
     @property
@@ -113,6 +65,15 @@ class Queries:
         if self._views is not None:
             self._views.close()
             self._views = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _history(self) -> Feed:
+        """The events alone: they can be shown also where no view can be made of them."""
+        if self._store is None:
+            self._store = Feed(self._folder.events)
+        return self._store
 
     def _current(self) -> Views:
         """Views at the newest event; opened again when the store has grown."""
@@ -131,17 +92,20 @@ class Queries:
     # -- the two clocks --------------------------------------------------------------------
 
     def moment(self, as_of: str | None, known_at: str | None) -> AsOf:
-        """Both clocks from text: a date; an event number or a UTC time. Empty text: no limit.
+        """Both clocks from text: a date, or a period for its last day; an event number or a UTC
+        time. Empty text: no limit.
 
         Raises DomainError that says what is allowed.
         """
-        return AsOf(date=_parse_date(as_of), position=self._parse_known_at(known_at))
+        return AsOf(
+            date=span_of(as_of).last if as_of else None, position=self._parse_known_at(known_at)
+        )
 
     def _parse_known_at(self, text: str | None) -> int | None:
         if not text:
             return None
-        head = self._current().feed.head().position
-        if text.isascii() and text.isdigit():
+        head = self.newest()
+        if text.isascii() and text.isdigit() and len(text) <= 18:
             position = int(text)
             if not 1 <= position <= head:
                 raise DomainError(f"There is no event {position}; the store holds 1 to {head}.")
@@ -155,14 +119,18 @@ class Queries:
             ) from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)  # times without a zone are UTC here, as everywhere
-        return self._current().feed.position_at(to_micros(moment))
+        return self._history().position_at(to_micros(moment))
 
     # -- state -----------------------------------------------------------------------------
 
-    def status(self) -> Status:
+    def status(self, as_of: AsOf = NOW) -> Status:
         views = self._current()
         books, head = views.books.books(), views.feed.head()
-        sessions = views.trading.session_days()
+        if as_of.position is not None and as_of.position < head.position:
+            then = views.feed.at(as_of.position)
+            head = Head(then.position, then.hash, then.recorded_at) if then else Head(0, GENESIS, 0)
+        charts = adoptions(views.feed, as_of)
+        sessions = views.trading.session_days(as_of)
         last = max(sessions, default=None)
         return Status(
             identity=books.identity,
@@ -173,7 +141,7 @@ class Queries:
             currency=books.currency,
             timezone=books.timezone,
             broker=books.broker_code,
-            coa_version=books.coa_version,
+            coa_version=charts[-1].chart.version if charts else 0,
             sessions=len(sessions),
             last_session=last,
             state="idle" if last is None or sessions[last] is not None else "trading",
@@ -185,7 +153,11 @@ class Queries:
         return self._current().books.books()
 
     def chart(self, as_of: AsOf = NOW) -> Chart:
-        return self._current().books.chart(as_of)
+        """The chart in force as of both clocks. Raises DomainError when there was none."""
+        found = adoptions(self._current().feed, as_of)
+        if not found:
+            raise DomainError("No chart of accounts was in force at that time.")
+        return found[-1].chart
 
     def balances(self, as_of: AsOf = NOW) -> list[Balance]:
         return self._current().books.balances(as_of)
@@ -237,7 +209,42 @@ class Queries:
     def marks(self, as_of: AsOf = NOW) -> dict[str, PriceMark]:
         return self._current().trading.marks(as_of)
 
+    def difference(
+        self,
+        period: str,
+        since: str,
+        known_at: str | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Difference:
+        """What changed in a period (``FROM:TO``, 2013-10, 2013-Q4, 2013) since a known-at.
+
+        ``known_at`` is the later moment, without it now. Raises DomainError that says what is
+        allowed.
+        """
+        views = self._current()
+        span, then = period_of(period), self._parse_known_at(since)
+        now = self._parse_known_at(known_at)
+        if then is None:
+            raise DomainError(
+                "Say since when: an event number, or a time such as 2013-11-05T17:00Z."
+            )
+        return differences.difference(
+            differences.Views(views.books, views.orders, views.feed),
+            span,
+            then,
+            views.feed.head().position if now is None else now,
+            limit=limit,
+            offset=offset,
+        )
+
     # -- trading days ----------------------------------------------------------------------
+
+    def orders(self, as_of: AsOf = NOW, *, only_open: bool = False) -> list[OrderView]:
+        """Orders as of both clocks in the order of intent, those that are over included."""
+        found = self._current().orders.orders(as_of)
+        return [o for o in found if o.open] if only_open else found
 
     def sessions(self, as_of: AsOf = NOW) -> list[SessionSummary]:
         return self._current().trading.sessions(as_of)
@@ -272,6 +279,10 @@ class Queries:
 
     # -- history ---------------------------------------------------------------------------
 
+    def newest(self) -> int:
+        """Position of the newest event; 0 in an empty store."""
+        return self._history().head().position
+
     def events(
         self,
         *,
@@ -290,7 +301,7 @@ class Queries:
         ``text`` occurs in the payload.
         """
         bounds = [b for b in (before, None if known_at is None else known_at + 1) if b is not None]
-        rows = self._current().feed.page(
+        rows = self._history().page(
             after=after,
             before=min(bounds) if bounds else None,
             limit=limit,
@@ -302,7 +313,7 @@ class Queries:
         return [_event_view(row) for row in rows]
 
     def event(self, position: int) -> EventView | None:
-        row = self._current().feed.at(position)
+        row = self._history().at(position)
         return _event_view(row) if row else None
 
     def topics(self) -> list[str]:
@@ -318,17 +329,8 @@ class Queries:
         return verify(self._folder.events, key, progress)
 
 
-def _parse_date(text: str | None) -> date | None:
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise DomainError(f"{text!r} is not a date; write it as 2013-10-07.") from None
-
-
 def _event_view(row: Envelope) -> EventView:
-    payload: dict[str, Any] = msgspec.json.decode(row.state)
+    payload = _payload(row.state)
     return EventView(
         position=row.position,
         recorded_at=from_micros(row.recorded_at),
@@ -346,4 +348,21 @@ def _event_view(row: Envelope) -> EventView:
         payload=payload,
         commitment=row.commitment.hex(),
         hash=row.hash.hex(),
+        unreadable=_fault(row),
     )
+
+
+def _payload(state: bytes) -> dict[str, Any]:
+    """As stored; what is no JSON object is given as its text."""
+    try:
+        return msgspec.json.decode(state, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        return {"as_stored": state.decode(errors="backslashreplace")}
+
+
+def _fault(row: Envelope) -> str:
+    try:
+        event_of(row)
+    except UnknownEvent as e:
+        return str(e)
+    return ""

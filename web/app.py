@@ -12,10 +12,10 @@ from flask import Flask, request
 from aggregates.errors import TradeBotError
 from config.clock import Clock, SystemClock
 from runtime.queries import Queries
-from web import day, history, ledger, proof
+from web import day, difference, history, ledger, proof
 from web.errors import handle_errors
 from web.formatting import add_filters
-from web.frame import BadInput, NoBooks, frame, link, read_frame
+from web.frame import BadInput, NoBooks, frame, link, read_frame, without_books
 from web.guard import guard
 from web.shared import NAME, share
 
@@ -45,7 +45,7 @@ def create_app(
     app.context_processor(_around)
     add_filters(app)
     handle_errors(app)
-    for module in (day, ledger, history, proof):
+    for module in (day, ledger, difference, history, proof):
         app.register_blueprint(module.pages)
     return app
 
@@ -55,9 +55,11 @@ def _read_frame() -> None:
         return
     try:
         read_frame()
-    except (NoBooks, BadInput, TradeBotError):
+    except (NoBooks, BadInput, TradeBotError) as e:
+        if isinstance(e, TradeBotError) and request.blueprint == history.pages.name:
+            without_books(e)  # an event that no view can fold can still be shown
         # help, and an address that leads nowhere (None), say the same without books
-        if request.endpoint not in ("proof.show_help", None):
+        elif request.endpoint not in ("proof.show_help", None):
             raise
 
 

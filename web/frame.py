@@ -10,7 +10,7 @@ from flask import g, request, url_for
 
 from aggregates.errors import DomainError, TradeBotError
 from config.paths import DataFolder
-from runtime.queries import Status
+from runtime.query_records import Status
 from web.shared import Check, shared
 
 LONGEST = 40  # characters of a clock; a time with zone and microseconds has 32
@@ -34,6 +34,7 @@ class Frame:
 
     ``as_of`` and ``known_at`` are the clocks as typed; without ``known_at`` the page holds still
     at the newest event of its first question, so that all its figures belong together.
+    ``no_books`` says why the books cannot be shown where the events still can.
     """
 
     status: Status | None = None
@@ -44,6 +45,7 @@ class Frame:
     recorded_at: datetime | None = None
     exponent: int = 2
     faulty: bool = False
+    no_books: str = ""
     previous: str = ""
     next: str = ""
     hidden: list[tuple[str, str]] = field(default_factory=list)
@@ -97,6 +99,14 @@ def read_frame() -> None:
     _read_clocks(around)
 
 
+def without_books(reason: TradeBotError) -> None:
+    """The events alone, up to the newest. Raises TradeBotError when these cannot be read either."""
+    around = frame()
+    around.position = shared().queries.newest()
+    around.status, around.as_of, around.known_at = None, "", ""
+    around.no_books = str(reason)
+
+
 def _read_clocks(around: Frame) -> None:
     queries, status = shared().queries, around.status
     try:
@@ -109,6 +119,8 @@ def _read_clocks(around: Frame) -> None:
     except (DomainError, OverflowError) as e:
         around.faulty = True
         raise BadInput(str(e)) from e
+    if around.clocks.date:  # a month, quarter or year is its last day: the field shows dates only
+        around.as_of = around.clocks.date.isoformat()
     around.position = around.clocks.position
     if around.known_at and around.position:
         event = queries.event(around.position)

@@ -15,7 +15,8 @@ FLAGS = (
 ).split()
 MAIN_PAGES = (
     "/", "/day/2013-10-07", "/days", "/ledger", "/ledger/journal", "/ledger/account/1110.ALFA",
-    "/history", "/history/18", "/history/24", "/verify", "/help",
+    "/ledger/difference?period=2013-10&since=40", "/history", "/history/18", "/history/24",
+    "/verify", "/help",
 )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def test_everything_is_there_without_script(browser: Browser, address: str) -> N
     expect(page.get_by_role("cell", name="session close")).to_be_visible()
     seen, waiting = set[str](), ["/"]
     kinds = {"/", "/days", "/day/", "/ledger", "/ledger/journal", "/ledger/account/",
-             "/history", "/history/", "/verify", "/help"}  # fmt: skip
+             "/ledger/difference", "/history", "/history/", "/verify", "/help"}  # fmt: skip
     while waiting and not kinds <= seen:
         page.goto(waiting.pop(0))
         for link in page.locator("a[href^='/']").all():
@@ -189,8 +190,9 @@ def test_everything_is_there_without_script(browser: Browser, address: str) -> N
 
 
 KINDS = (
-    "/day/2013-10-07", "/days", "/ledger?as_of=2013-10-08", "/ledger/journal", "/history?after=50",
-    "/history/18", "/verify", "/help", "/ledger?as_of=x",
+    "/day/2013-10-07", "/days", "/ledger?as_of=2013-10-08", "/ledger/journal",
+    "/ledger/difference?period=2013-10&since=40", "/history?after=50", "/history/18", "/verify",
+    "/help", "/ledger?as_of=x",
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from runtime.queries import Queries
 EVERY_PAGE = (
     "/", "/days", "/day/2013-10-07", "/day/2013-10-09", "/ledger", "/ledger/journal",
     "/ledger/journal?account=1010&since=2013-10-08&order=oldest", "/ledger/account/1010",
-    "/ledger/account/1110", "/ledger/account/1110.ALFA", "/history", "/history?after=10",
+    "/ledger/account/1110", "/ledger/account/1110.ALFA", "/ledger/difference",
+    "/ledger/difference?period=2013-10&since=40", "/history", "/history?after=10",
     "/history?before=20&type=Order", "/history?type=Order.Filled&text=ALFA", "/history/1",
     "/history/18", "/history/66", "/verify", "/badge", "/help",
 )  # fmt: skip

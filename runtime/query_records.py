@@ -1,0 +1,70 @@
+"""What pages and the command line are answered with, beyond what the views answer themselves."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from projections.ledger_records import Position
+from projections.orders import OrderView
+from projections.performance_queries import Decision, EquityPoint, Phase, SessionSummary, Trade
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the bot's history stands. ``head_hash`` is hexadecimal."""
+
+    identity: str
+    demo: bool
+    position: int
+    head_hash: str
+    recorded_at: datetime | None
+    currency: str
+    timezone: str
+    broker: str
+    coa_version: int
+    sessions: int
+    last_session: date | None
+    state: str
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """One event with its envelope; ``payload`` as plain data as stored, hashes as hexadecimal.
+
+    ``unreadable`` says why this version cannot read it; empty for what it can.
+    """
+
+    position: int
+    recorded_at: datetime
+    topic: str
+    schema_version: int
+    stream: str
+    version: int
+    actor: str
+    command_id: str
+    correlation: str
+    causation: str
+    software: str
+    key_epoch: int
+    effective_date: str
+    payload: dict[str, Any]
+    commitment: str
+    hash: str
+    unreadable: str = ""
+
+
+class DayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One trading day as of both clocks. ``differences`` is None when nothing was reconciled."""
+
+    day: date
+    previous: date | None
+    next: date | None
+    summary: SessionSummary
+    equity: tuple[EquityPoint, ...]
+    trades: tuple[Trade, ...]
+    decisions: tuple[Decision, ...]
+    orders: tuple[OrderView, ...]
+    phases: tuple[Phase, ...]
+    positions: tuple[Position, ...]
+    differences: tuple[str, ...] | None
