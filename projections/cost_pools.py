@@ -70,62 +70,87 @@ class Pool:
 
     def apply(self, m: Movement) -> Outcome:
         """Fold one movement that comes after all before it. Raises DomainError when short."""
-        self.last = (m.effective_date, m.position)
         if m.kind == "buy":
-            return self._buy(m)
-        return self._sell(m) if m.kind == "sell" else self._split(m)
+            self.buy(m.effective_date, m.position, m.units, m.amount)
+            change = LotChange(m.position, m.effective_date, m.units, m.amount)
+            return Outcome(m.units, m.amount, 0, 0, (change,))
+        if m.kind == "sell":
+            cost, short, long, relieved = self.sell(m.effective_date, m.position, m.units, m.amount)
+            return Outcome(-m.units, -cost, short, long, tuple(LotChange(*r) for r in relieved))
+        return self._split(m)
 
-    def _buy(self, m: Movement) -> Outcome:
-        self.units += m.units
-        self.cost += m.amount
-        self.lots.append(Lot(m.position, m.effective_date, m.units, m.amount))
-        change = LotChange(m.position, m.effective_date, m.units, m.amount)
-        return Outcome(m.units, m.amount, 0, 0, (change,))
+    def buy(self, effective: str, position: int, units: int, amount: int) -> None:
+        """A lot more. ``effective`` is its ISO date, ``amount`` its gross cost in minor units."""
+        self.last = (effective, position)
+        self.units += units
+        self.cost += amount
+        self.lots.append(Lot(position, effective, units, amount))
 
-    def _sell(self, m: Movement) -> Outcome:
-        if m.units > self.units:
+    def sell(
+        self, effective: str, position: int, units: int, amount: int
+    ) -> tuple[int, int, int, list[tuple[int, str, int, int]]]:
+        """Relieve the oldest lots: cost, short and long-term gain, and LotChange rows as tuples.
+
+        ``amount`` is the gross proceeds. Raises DomainError for more than is held.
+        """
+        if units > self.units:
             raise DomainError(
-                f"the sale of {m.units / 1e9:g} units on {m.effective_date} is more than the "
+                f"the sale of {units / 1e9:g} units on {effective} is more than the "
                 f"{self.units / 1e9:g} held then. Compare the fills with the broker's statement."
             )
-        relieved = tuple(self._relieve(m.units))
-        lot_cost = -sum(change.cost for change in relieved)
+        relieved = self._relieve(units)
         if self.method == "fifo":
-            cost = lot_cost
+            cost = -sum(change[3] for change in relieved)
         else:
             # the sale of the last unit relieves exactly what is left
-            cost = divide_half_even(self.cost * m.units, self.units) if self.units else 0
-        self.units -= m.units
+            cost = divide_half_even(self.cost * units, self.units) if self.units else 0
+        self.last = (effective, position)
+        self.units -= units
         self.cost -= cost
-        gain_long = self._long_gain(m, relieved, cost)
-        return Outcome(-m.units, -cost, m.amount - cost - gain_long, gain_long, relieved)
+        if not relieved or relieved[0][1][:4] == effective[:4]:
+            return cost, amount - cost, 0, relieved  # the oldest lot is of this year: all short
+        long = self._long_gain(effective, units, amount, relieved, cost)
+        return cost, amount - cost - long, long, relieved
 
-    def _long_gain(self, m: Movement, relieved: Iterable[LotChange], cost: int) -> int:
+    def _long_gain(
+        self,
+        effective: str,
+        sold: int,
+        amount: int,
+        relieved: list[tuple[int, str, int, int]],
+        cost: int,
+    ) -> int:
         """The part of the gain on units held for more than a year, first in, first out."""
-        long = [c for c in relieved if held_over_a_year(c.acquired_on, m.effective_date)]
-        units = -sum(c.units for c in long)
+        long = [change for change in relieved if held_over_a_year(change[1], effective)]
+        units = -sum(change[2] for change in long)
         if not units:
             return 0
-        proceeds = divide_half_even(m.amount * units, m.units)
+        proceeds = divide_half_even(amount * units, sold)
         if self.method == "fifo":
-            return proceeds + sum(c.cost for c in long)
-        return proceeds - divide_half_even(cost * units, m.units)
+            return proceeds + sum(change[3] for change in long)
+        return proceeds - divide_half_even(cost * units, sold)
 
-    def _relieve(self, units: int) -> Iterable[LotChange]:
+    def _relieve(self, units: int) -> list[tuple[int, str, int, int]]:
+        lots, changes = self.lots, []
         # a lot that a reverse split left without a unit goes when its turn comes
-        while units or (self.lots and not self.lots[0].units):
-            lot = self.lots[0]
-            taken = min(units, lot.units)
-            cost = divide_half_even(lot.cost * taken, lot.units) if lot.units else lot.cost
-            lot.units -= taken
-            lot.cost -= cost
+        while units or (lots and not lots[0].units):
+            lot = lots[0]
+            held, cost = lot.units, lot.cost
+            if units >= held:
+                lots.popleft()
+                taken = held
+            else:
+                taken = units
+                cost = divide_half_even(cost * taken, held)
+                lot.units = held - taken
+                lot.cost -= cost
             units -= taken
-            if not lot.units:
-                self.lots.popleft()
             if taken or cost:
-                yield LotChange(lot.lot, lot.acquired_on, -taken, -cost)
+                changes.append((lot.lot, lot.acquired_on, -taken, -cost))
+        return changes
 
     def _split(self, m: Movement) -> Outcome:
+        self.last = (m.effective_date, m.position)
         before = self.units
         self.units = divide_half_even(before * m.new_units, m.old_units)
         changes, running, given = [], 0, 0
@@ -150,8 +175,6 @@ def held_over_a_year(acquired_on: str, sold_on: str) -> bool:
     26 USC 1222; Rev. Rul. 66-7: bought on 28 February 2023, the year begins on 1 March, and a sale
     on 29 February 2024 is still within it.
     """
-    if sold_on[:4] == acquired_on[:4]:
-        return False  # the common case, without making dates
     begins = date.fromisoformat(acquired_on) + timedelta(days=1)
     try:
         over = begins.replace(year=begins.year + 1)

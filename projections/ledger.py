@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -26,20 +26,19 @@ from aggregates.instrument import InstrumentRegistered, InstrumentRenamed, Instr
 from aggregates.money import exponent
 from aggregates.order_messages import OrderFilled
 from eventstore.envelope import Envelope
-from projections.base import Projection
+from projections.base import Projection, Reader
 from projections.cost_pools import Movement
+from projections.fill_facts import FillFacts, FillTerms, fill_facts, utc_text
 from projections.ledger_cost import CostBook
-from projections.ledger_rows import LedgerRows, utc_text
+from projections.ledger_rows import Cause, LedgerRows
 from projections.posting_rules import (
+    RULES,
     RULES_VERSION,
     SECURITY_ROLES,
     Line,
-    capital_lines,
     check_currency,
-    fill_amounts,
-    fill_roles,
     gain_lines,
-    residue_role,
+    gross_amount,
 )
 
 # What a person calls each movement of capital; also the tag of its postings.
@@ -52,6 +51,14 @@ CAPITAL_WORDS: dict[type[Event], str] = {
     MarginInterestCharged: "Margin interest",
     CapitalEarmarked: "Earmark",
 }
+FOLDED: tuple[type[Event], ...] = (
+    BooksOpened, RulesAdopted, PeriodClosed, EntryReversed, ChartAdopted, InstrumentRegistered,
+    InstrumentRenamed, InstrumentSplit, OrderFilled, *CAPITAL_WORDS,
+)  # fmt: skip
+NO_GAIN = (0, 0)
+_GAINS = ("gain_short_term", "gain_long_term")
+# Amounts above this are checked one by one: some sum of them might not fit into 64 bits.
+CHECKED_ABOVE = 2**60
 HERE = Path(__file__).parent
 SCHEMA = (HERE / "tbot_ledger_schema.sql").read_text(encoding="utf-8")
 
@@ -72,20 +79,37 @@ class Listed(NamedTuple):
     suffix: str
 
 
+class FillWay(NamedTuple):
+    """Where fills of the same terms post. ``factor``: multiplier, times minor units of 1."""
+
+    terms_id: int
+    sold: bool
+    factor: int
+    security: str
+    cash: str
+    commissions: str
+    fees: str
+    checked: bool  # whether each entry has to be checked against the chart
+
+
 class Ledger(Projection):
     """Folds events into the books of one entity. See tbot_ledger_schema.sql for the tables."""
 
     name: ClassVar[str] = "ledger"
     schema: ClassVar[str] = SCHEMA
     application_id: ClassVar[int] = 0x54424C47  # "TBLG"
+    readers: ClassVar[Mapping[str, Reader]] = {OrderFilled.topic: fill_facts}
+    passed_over: ClassVar[frozenset[str]] = frozenset(TOPICS).difference(k.topic for k in FOLDED)
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._currency, self._exponent = "", 2
         self._mapping: dict[str, str] = {}
         self._instruments: dict[str, Listed] = {}
+        self._ways: dict[tuple[str, ...], FillWay] = {}
+        self._rules = RULES[RULES_VERSION]
         self.rows = LedgerRows(connection)
-        self.costs = CostBook(connection, self.rows)
+        self.costs = CostBook(connection, self.rows, self.make_indexes)
         self._handlers: dict[type[Event], Callable[[Envelope, Any], None]] = {
             BooksOpened: self._opened,
             RulesAdopted: self._rules_adopted,
@@ -95,10 +119,8 @@ class Ledger(Projection):
             InstrumentRegistered: self._registered,
             InstrumentRenamed: self._renamed,
             InstrumentSplit: self._split,
-            OrderFilled: self._filled,
             **dict.fromkeys(CAPITAL_WORDS, self._capital),
         }
-        self.passed_over = frozenset(TOPICS).difference(kind.topic for kind in self._handlers)
 
     def fold(self, row: Envelope, event: Event) -> None:
         handler = self._handlers.get(type(event))
@@ -118,7 +140,7 @@ class Ledger(Projection):
         newest = c.execute("SELECT coa_json FROM coa_metadata ORDER BY coa_version DESC").fetchone()
         self._use_chart(msgspec.json.decode(newest[0], type=Chart) if newest else None)
         rules = c.execute("SELECT rules_version FROM rules ORDER BY position DESC").fetchone()
-        self.rows.rules_version = rules[0] if rules else 0
+        self._use_rules(rules[0] if rules else 0)
         self._instruments = {}
         listed = c.execute(
             "SELECT instrument_id, symbol, name, kind, multiplier, account_suffix FROM instruments"
@@ -127,7 +149,13 @@ class Ledger(Projection):
         for found in listed:
             self._instruments[found[0]] = Listed(*found)
 
+    def _use_rules(self, version: int) -> None:
+        self._ways.clear()
+        self.rows.rules_version = version
+        self._rules = RULES.get(version, self._rules)
+
     def _use_chart(self, chart: Chart | None) -> None:
+        self._ways.clear()
         self._mapping = chart.mapping if chart else {}
         self.rows.coa_version = chart.version if chart else 0
         self.rows.active = {a.code for a in chart.accounts if a.active} if chart else set()
@@ -145,12 +173,12 @@ class Ledger(Projection):
         )  # fmt: skip
 
     def _rules_adopted(self, row: Envelope, e: RulesAdopted) -> None:
-        if e.rules_version > RULES_VERSION:
+        if e.rules_version not in RULES:
             raise DomainError(
-                f"posting rules {e.rules_version} are newer than this version knows "
-                f"({RULES_VERSION}); install a newer TradeBot."
+                f"posting rules {e.rules_version} are not among those that this version knows "
+                f"(up to {RULES_VERSION}); install TradeBot {row.software_version} or a newer one."
             )
-        self.rows.rules_version = e.rules_version
+        self._use_rules(e.rules_version)
         self.connection.execute("INSERT INTO rules VALUES (?, ?)", (e.rules_version, row.position))
 
     def _period_closed(self, row: Envelope, e: PeriodClosed) -> None:
@@ -190,6 +218,7 @@ class Ledger(Projection):
         self._list(row, self._instrument(e.instrument_id)._replace(symbol=e.symbol))
 
     def _list(self, row: Envelope, listed: Listed) -> None:
+        self._ways.clear()
         self._instruments[listed.instrument_id] = listed
         self.connection.execute(
             "INSERT INTO instruments VALUES (?, ?, ?, ?, ?, ?, ?)", (row.position, *listed)
@@ -204,74 +233,122 @@ class Ledger(Projection):
     def _split(self, row: Envelope, e: InstrumentSplit) -> None:
         """Quantities only, cost unchanged, in every sleeve that holds the security."""
         suffix = self._instrument(e.instrument_id).suffix
-        effective = e.effective_date.isoformat()
+        effective, cause = e.effective_date.isoformat(), cause_of(row, e)
         # also where nothing is held yet: a purchase before the split may still come late
         possible = {f"{self._mapping[role]}.{suffix}" for role in SECURITY_ROLES}
         for account in sorted(possible.union(self.costs.accounts_of(suffix))):
             movement = Movement(effective, row.position, "split", 0, 0, e.new_units, e.old_units)
-            outcome = self.costs.move(row, e.occurred_at, account, movement)
+            outcome = self.costs.split(cause, account, movement)
             if outcome.units:
                 self.rows.transaction(
-                    row, effective, e.occurred_at,
+                    cause, effective,
                     f"Split {e.new_units} for {e.old_units} of {e.symbol}",
                     [Line(account, 0, outcome.units)], ticker=e.symbol,
                 )  # fmt: skip
 
     # -- entries ---------------------------------------------------------------------------
 
-    def _filled(self, row: Envelope, e: OrderFilled) -> None:
-        check_currency(e.currency, self._currency)
-        listed = self._instrument(e.instrument_id)
-        mapping = self._mapping
-        amounts = fill_amounts(e, listed.multiplier, self._exponent)
-        roles = fill_roles(e.sleeve, e.side, e.context, listed.kind)
-        account = f"{mapping[roles.security]}.{listed.suffix}"
-        effective = e.effective_date.isoformat()
-        movement = Movement(effective, row.position, e.side, amounts.units, amounts.gross)
-        outcome = self.costs.move(row, e.occurred_at, account, movement)
-        lines = [
-            Line(account, outcome.cost, outcome.units),
-            Line(mapping[roles.cash], amounts.cash),
-        ]
-        lines += gain_lines(mapping, outcome.gain_short, outcome.gain_long)
-        if amounts.commission:
-            lines.append(Line(mapping["commissions"], amounts.commission))
-        if amounts.fees:
-            lines.append(Line(mapping["fees"], amounts.fees))
-        if amounts.residue:
-            lines.append(Line(mapping[residue_role(amounts.residue)], amounts.residue))
-        lines = [line for line in lines if line.amount or line.quantity]
-        sold = e.side == "sell"
-        price = format(e.price, "f")
-        gain = outcome.gain_short + outcome.gain_long
-        self.rows.transaction(
-            row,
-            effective,
-            e.occurred_at,
-            f"{'Sold' if sold else 'Bought'} {e.quantity:f} {e.symbol} at {price}",
-            lines,
-            strategy=e.strategy,
-            ticker=e.symbol,
-            side=e.side,
-            size=format(e.quantity, "f"),
-            entry_price=None if sold else price,
-            exit_price=price if sold else None,
-            pnl=gain - amounts.commission - amounts.fees if sold else None,
-            sleeve=e.sleeve,
-            context=e.context,
-            reference=e.execution_id,
-            settles_on=e.settles_on.isoformat(),
+    def fold_facts(self, topic: str, facts: tuple[Any, ...]) -> None:
+        """Post one fill (FillFacts). Most of a rebuild is spent here: values stay plain tuples."""
+        (
+            position, terms, effective, timestamp, settles_on, units, price, commission, fees,
+            stated, size, price_text, reference,
+        ) = facts  # fmt: skip
+        way = self._ways.get(terms) or self._way(topic, FillTerms._make(terms))
+        rows, account, sold = self.rows, way.security, way.sold
+        posted_on = effective
+        if effective <= rows.closed_through:
+            posted_on = rows.posting_date(effective)
+        gross = gross_amount(units, price, way.factor)
+        pool = self.costs.pool(account)
+        if (effective, position) < pool.last:
+            cost, short, long = self._late_fill(facts, way, topic, gross)
+        elif sold:
+            cost, short, long, relieved = pool.sell(effective, position, units, gross)
+            for lot, _, lot_units, lot_cost in relieved:
+                rows.lots += (position, position, lot, posted_on, lot_units, lot_cost)
+        else:
+            pool.buy(effective, position, units, gross)
+            cost, short, long = -gross, 0, 0
+        signed = -units if sold else units
+        lines = self._fill_lines(
+            way, (-cost, signed), gross, (short, long), commission, fees, stated
         )
+        if way.checked or gross > CHECKED_ABOVE or pool.cost > CHECKED_ABOVE:
+            rows.check(lines)
+        number = rows.place(position, posted_on)
+        rows.entries += (
+            number, position, position, posted_on, timestamp, way.terms_id, size, price_text,
+            short + long - commission - fees if sold else None, reference, settles_on, None,
+        )  # fmt: skip
+        rows.add_lines(number, lines)
+        rows.movements += (position, account, effective, posted_on, signed, gross)
+
+    def _fill_lines(
+        self, way: FillWay, security: tuple[int, int], gross: int, gains: tuple[int, int],
+        commission: int, fees: int, stated: int | None,
+    ) -> list[tuple[str, int, int]]:  # fmt: skip
+        lines = [(way.security, *security)]
+        computed = (gross if way.sold else -gross) - commission - fees
+        # where the broker states an amount, that is booked
+        cash = computed if stated is None else stated
+        if cash:
+            lines.append((way.cash, cash, 0))
+        if gains != NO_GAIN:
+            lines += gain_lines(self._mapping, *gains)
+        if commission:
+            lines.append((way.commissions, commission, 0))
+        if fees:
+            lines.append((way.fees, fees, 0))
+        if residue := computed - cash:
+            lines.append((self._mapping[self._rules.residue_role(residue)], residue, 0))
+        return lines
+
+    def _way(self, topic: str, terms: FillTerms) -> FillWay:
+        """The accounts of a fill under the chart and the rules in force, looked up once."""
+        check_currency(terms.currency, self._currency)
+        listed, mapping = self._instrument(terms.instrument_id), self._mapping
+        roles = self._rules.fill_roles(terms.sleeve, terms.side, terms.context, listed.kind)
+        way = FillWay(
+            terms_id=self.rows.terms(
+                topic, terms.strategy, terms.symbol, terms.side, terms.sleeve, terms.context
+            ),
+            sold=terms.side == "sell",
+            factor=listed.multiplier * 10**self._exponent,
+            security=f"{mapping[roles.security]}.{listed.suffix}",
+            cash=mapping[roles.cash],
+            commissions=mapping["commissions"],
+            fees=mapping["fees"],
+            checked=False,
+        )
+        codes = (way.security, way.cash, way.commissions, way.fees, *(mapping[g] for g in _GAINS))
+        used = {code.partition(".")[0] for code in codes}
+        way = way._replace(checked=not self.rows.rules_version or not used <= self.rows.active)
+        self._ways[terms] = way
+        return way
+
+    def _late_fill(
+        self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int
+    ) -> tuple[int, int, int]:
+        """A fill dated before others of its pool: what it changes for later sales is re-costed.
+
+        Cost relieved (negative: added), short-term and long-term gain.
+        """
+        f = FillFacts._make(facts)
+        kind: Literal["buy", "sell"] = "sell" if way.sold else "buy"
+        movement = Movement(f.effective, f.position, kind, f.units, gross)
+        cause = Cause(f.position, topic, f.timestamp)
+        outcome = self.costs.insert_late(cause, way.security, movement)
+        return -outcome.cost, outcome.gain_short, outcome.gain_long
 
     def _capital(self, row: Envelope, e: Any) -> None:
         check_currency(e.currency, self._currency)
         words = CAPITAL_WORDS[type(e)]
         self.rows.transaction(
-            row,
+            cause_of(row, e),
             e.effective_date.isoformat(),
-            e.occurred_at,
             f"{words}: {e.reason}",
-            capital_lines(e, self._mapping, self._exponent),
+            self._rules.capital_lines(e, self._mapping, self._exponent),
             ticker=getattr(e, "symbol", ""),
             context=words.lower(),
             reference=e.reference,
@@ -279,6 +356,7 @@ class Ledger(Projection):
 
     def _reversed(self, row: Envelope, e: EntryReversed) -> None:
         """The entry's rows with sides exchanged, at its own date; later sales are re-costed."""
+        self.make_indexes()
         self.rows.flush()
         about = e.reversed_position
         # the first row about an event is its own, unless it moved nothing until a late purchase
@@ -292,7 +370,7 @@ class Ledger(Projection):
             self._post_reversal(row, e, *original)
         elif not self.costs.moved(about):
             raise DomainError(f"event {about} has no entry that could be reversed.")
-        self.costs.void(row, e.occurred_at, about)
+        self.costs.void(cause_of(row, e), about)
 
     def _post_reversal(
         self, row: Envelope, e: EntryReversed, effective: str, description: str, strategy: str,
@@ -305,9 +383,8 @@ class Ledger(Projection):
             (e.reversed_position,),
         ).fetchall()
         self.rows.transaction(
-            row,
+            cause_of(row, e),
             effective,
-            e.occurred_at,
             f"Reversal of event {e.reversed_position} ({description}): {e.reason}",
             [Line(*line) for line in net],
             about=e.reversed_position,
@@ -320,3 +397,8 @@ class Ledger(Projection):
             context="correction",
             reference=reference,
         )
+
+
+def cause_of(row: Envelope, event: Event) -> Cause:
+    """What the rows of one event are stamped with."""
+    return Cause(row.position, row.topic, utc_text(event.occurred_at))

@@ -6,16 +6,18 @@ go by without a Decimal each. Single questions are answered by projections.ledge
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from collections.abc import Iterator
 from datetime import date
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from aggregates.chart_of_accounts import Account, Chart
+from projections.ledger_points import LedgerPoints
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import NOW, AsOf
 
@@ -80,24 +82,36 @@ class LedgerBulk:
 
     def entries(self, as_of: AsOf = NOW, *, since: date | None = None) -> Iterator[BulkEntry]:
         """Every entry by effective date, then in the order of recording, with its postings."""
-        first = since.isoformat() if since else ""
-        # CROSS JOIN keeps the order of the loops, so that SQLite walks the index and sorts nothing
-        rows = self._c.execute(
-            f"SELECT {_HEAD}, p.account_code, p.amount, p.quantity FROM transactions t"
-            " CROSS JOIN postings p ON p.transaction_id = t.transaction_id"
-            f" WHERE {as_of.where('t.')} AND t.effective_date >= ?"
-            " ORDER BY t.effective_date, t.transaction_id, p.posting_id",
-            (*as_of.parameters, first),
+        rows = (
+            f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
+            " CROSS JOIN entry_lines l ON l.posting_id"
+            " BETWEEN 256 * t.transaction_id AND 256 * t.transaction_id + 255"
+            f" WHERE {as_of.where('t.')} AND t.effective_date >= ? {{}}"
+            " ORDER BY {}t.transaction_id, l.posting_id"
         )
-        return _grouped(rows)
+        parameters = (*as_of.parameters, since.isoformat() if since else "")
+        late = "SELECT transaction_id FROM late_entries"
+        # entries on time stand in the order of their dates, so that SQLite sorts only late ones
+        on_time = self._c.execute(
+            rows.format(f"AND t.transaction_id NOT IN ({late})", ""), parameters
+        )
+        others = self._c.cursor().execute(
+            rows.format(f"AND t.transaction_id IN ({late})", "t.effective_date, "), parameters
+        )
+        return heapq.merge(
+            _grouped(on_time),
+            _grouped(others),
+            key=attrgetter("effective_date", "transaction_id"),
+        )
 
     def entries_of(self, position: int) -> list[BulkEntry]:
         """What the event at ``position`` posted about itself: a fill one entry, a split one for
         each account that it moves."""
         rows = self._c.execute(
-            f"SELECT {_HEAD}, p.account_code, p.amount, p.quantity FROM transactions t"
-            " CROSS JOIN postings p ON p.transaction_id = t.transaction_id"
-            " WHERE t.about = ? AND t.position = ? ORDER BY p.posting_id",
+            f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
+            " CROSS JOIN entry_lines l ON l.posting_id"
+            " BETWEEN 256 * t.transaction_id AND 256 * t.transaction_id + 255"
+            " WHERE t.about = ? AND t.position = ? ORDER BY l.posting_id",
             (position, position),
         )
         return list(_grouped(rows))
@@ -129,12 +143,7 @@ class LedgerBulk:
 
     def sums(self, as_of: AsOf = NOW) -> dict[str, tuple[int, int]]:
         """(minor units, 1e-9 units) of every account posted to."""
-        rows = self._c.execute(
-            "SELECT account_code, SUM(amount), SUM(quantity) FROM postings"
-            f" WHERE {as_of.where()} GROUP BY account_code",
-            as_of.parameters,
-        )
-        return {code: (amount, quantity) for code, amount, quantity in rows}
+        return dict(LedgerPoints(self._c).sums(as_of))
 
     def charts(self, as_of: AsOf = NOW) -> list[Chart]:
         """Every version of the chart that was known at the position, oldest first."""
@@ -170,7 +179,7 @@ class LedgerBulk:
     def split_ratio(self, position: int) -> tuple[int, int]:
         """(new units, old units) of the split at ``position``."""
         row = self._c.execute(
-            "SELECT new_units, old_units FROM movements WHERE position = ? AND kind = 'split'",
+            "SELECT new_units, old_units FROM splits WHERE position = ?",
             (position,),
         ).fetchone()
         return row[0], row[1]
@@ -178,22 +187,17 @@ class LedgerBulk:
     def last_split(self, suffix: str, as_of: AsOf = NOW) -> str | None:
         """Effective date (ISO) of a security's last split; None when it never split."""
         found: str | None = self._c.execute(
-            "SELECT MAX(effective_date) FROM movements WHERE kind = 'split'"
-            f" AND substr(account_code, instr(account_code, '.') + 1) = ? AND {as_of.where()}"
-            " AND position NOT IN (SELECT about FROM movements WHERE kind = 'void'"
-            " AND position <= ?)",
+            "SELECT MAX(effective_date) FROM splits"
+            f" WHERE substr(account_code, instr(account_code, '.') + 1) = ? AND {as_of.where()}"
+            " AND position NOT IN (SELECT about FROM voids WHERE position <= ?)",
             (suffix, *as_of.parameters, as_of.parameters[1]),
         ).fetchone()[0]
         return found
 
     def units_before(self, code: str, position: int, day: str) -> int:
         """1e-9 units in one account on ``day`` as known just before ``position``."""
-        row = self._c.execute(
-            "SELECT COALESCE(SUM(quantity), 0) FROM postings WHERE account_code = ?"
-            " AND effective_date <= ? AND position < ?",
-            (code, day, position),
-        ).fetchone()
-        return int(row[0])
+        as_of = AsOf(date=date.fromisoformat(day), position=position - 1)
+        return self.sums(as_of).get(code, (0, 0))[1]
 
 
 def _grouped(rows: Iterator[Any]) -> Iterator[BulkEntry]:

@@ -7,21 +7,25 @@ it; what changes is posted as rows of the late event, about the affected sale.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
 
-from eventstore.envelope import Envelope
 from projections.cost_pools import Lot, LotChange, Movement, Outcome, Pool, recompute
-from projections.ledger_rows import LedgerRows
+from projections.ledger_rows import Cause, LedgerRows
 from projections.posting_rules import Line, gain_lines
 
 
 class CostBook:
-    """The pools of all securities, loaded from the tables when first needed."""
+    """The pools of all securities, loaded from the tables when first needed.
 
-    def __init__(self, connection: sqlite3.Connection, rows: LedgerRows) -> None:
+    ``searched`` is called before the tables are searched, so that they have their indexes.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, rows: LedgerRows, searched: Callable[[], None]
+    ) -> None:
         self._connection = connection
         self._rows = rows
+        self._searched = searched
         self._pools: dict[str, Pool] = {}
         self._all_pools = False  # whether an account without a pool has no rows either
         self.method = "average"
@@ -31,74 +35,86 @@ class CostBook:
         self._pools.clear()
         found = self._connection.execute("SELECT cost_method FROM books").fetchone()
         self.method = found[0] if found else "average"
-        moved = self._connection.execute("SELECT 1 FROM movements LIMIT 1").fetchone()
+        moved = self._connection.execute(
+            "SELECT 1 FROM movements UNION ALL SELECT 1 FROM splits LIMIT 1"
+        ).fetchone()
         self._all_pools = moved is None  # all that will ever move is seen from here on
 
     def accounts_of(self, suffix: str) -> list[str]:
         """Accounts of one security that ever had a movement, in order."""
         self._rows.flush()
         rows = self._connection.execute(
-            "SELECT DISTINCT account_code FROM movements"
-            " WHERE substr(account_code, instr(account_code, '.') + 1) = ? ORDER BY account_code",
+            "SELECT account_code FROM movements"
+            " WHERE substr(account_code, instr(account_code, '.') + 1) = ?1 UNION"
+            " SELECT account_code FROM splits"
+            " WHERE substr(account_code, instr(account_code, '.') + 1) = ?1 ORDER BY 1",
             (suffix,),
         )
         return [account for (account,) in rows]
 
-    def move(
-        self, row: Envelope, occurred_at: datetime, account: str, movement: Movement
-    ) -> Outcome:
-        """Fold a movement into its pool, in its place; post re-cost rows for what it changes."""
-        pool = self._pool(account)
-        effective, position, *rest = movement
-        if (effective, position) < pool.last:
-            outcome = self._insert_late(row, occurred_at, account, movement)
+    def pool(self, account: str) -> Pool:
+        """The pool of one account as it stands now."""
+        pool = self._pools.get(account)
+        if pool is None:
+            pool = Pool(self.method) if self._all_pools else self._load(account)
+            self._pools[account] = pool
+        return pool
+
+    def split(self, cause: Cause, account: str, movement: Movement) -> Outcome:
+        """Fold a split into a pool, in its place; post re-cost rows for what it changes."""
+        pool = self.pool(account)
+        if (movement.effective_date, movement.position) < pool.last:
+            outcome = self.insert_late(cause, account, movement)
         else:
             outcome = pool.apply(movement)
-            self._post_lots(row.position, movement, account, outcome.lots)
-        self._rows.pending["movements"].append((position, position, account, effective, *rest))
+            self.post_lots(cause.position, movement, outcome.lots)
+        ratio = (movement.new_units, movement.old_units)
+        self._rows.waiting["splits"] += (cause.position, account, movement.effective_date, *ratio)
         return outcome
 
     def moved(self, position: int) -> list[str]:
         """The pools that the event at ``position`` moved, or that its split applies to."""
         self._rows.flush()
         rows = self._connection.execute(
-            "SELECT account_code FROM movements WHERE position = ? AND kind <> 'void'", (position,)
+            "SELECT account_code FROM movements WHERE position = ?1 UNION ALL"
+            " SELECT account_code FROM splits WHERE position = ?1",
+            (position,),
         )
         return [account for (account,) in rows]
 
-    def void(self, row: Envelope, occurred_at: datetime, position: int) -> None:
+    def void(self, cause: Cause, position: int) -> None:
         """Take every movement of a reversed event out again and re-cost what followed it."""
         for account in self.moved(position):
             history = self._history(account)
             _, before = recompute(self.method, history)
             left = [m for m in history if m.position != position]
             gone = next(m for m in history if m.position == position)
-            self._rows.pending["movements"].append(
-                (row.position, position, account, gone.effective_date, "void", 0, 0, 1, 1)
-            )
+            self._rows.waiting["voids"] += (cause.position, position, account)
             back = (c._replace(units=-c.units, cost=-c.cost) for c in before[position].lots)
-            self._post_lots(row.position, gone, account, back)
+            self.post_lots(cause.position, gone, back)
             self._pools[account], after = recompute(self.method, left)
-            self._recost(row, occurred_at, account, left, before, after)
+            self._recost(cause, account, left, before, after)
 
     # -- late events -----------------------------------------------------------------------
 
-    def _insert_late(
-        self, row: Envelope, occurred_at: datetime, account: str, movement: Movement
-    ) -> Outcome:
+    def insert_late(self, cause: Cause, account: str, movement: Movement) -> Outcome:
+        """Fold a movement in its place among earlier ones; post what it changes for later ones.
+
+        The movement's own row is the caller's to write.
+        """
         self._rows.flush()
         history = self._history(account)
         _, before = recompute(self.method, history)
         self._pools[account], after = recompute(self.method, [*history, movement])
         outcome = after[movement.position]
-        self._post_lots(row.position, movement, account, outcome.lots)
-        self._recost(row, occurred_at, account, history, before, after)
+        if movement.kind != "buy":  # a purchase opens its lot by its own movement
+            self.post_lots(cause.position, movement, outcome.lots)
+        self._recost(cause, account, history, before, after)
         return outcome
 
     def _recost(
         self,
-        row: Envelope,
-        occurred_at: datetime,
+        cause: Cause,
         account: str,
         history: list[Movement],
         before: dict[int, Outcome],
@@ -114,10 +130,9 @@ class CostBook:
             lines = [line for line in lines if line.amount or line.quantity]
             if lines:
                 self._rows.transaction(
-                    row,
+                    cause,
                     movement.effective_date,
-                    occurred_at,
-                    f"Re-cost of event {about} after event {row.position}",
+                    f"Re-cost of event {about} after event {cause.position}",
                     lines,
                     about=about,
                     pnl=short + long,
@@ -125,36 +140,28 @@ class CostBook:
                     context="correction",
                 )
             if old.lots != new.lots:
-                self._post_lots(row.position, movement, account, _difference(old.lots, new.lots))
+                self.post_lots(cause.position, movement, _difference(old.lots, new.lots))
 
     # -- tables ----------------------------------------------------------------------------
-
-    def _pool(self, account: str) -> Pool:
-        pool = self._pools.get(account)
-        if pool is None:
-            pool = Pool(self.method) if self._all_pools else self._load(account)
-            self._pools[account] = pool
-        return pool
 
     def _load(self, account: str) -> Pool:
         """Units and cost as the postings add up, open lots as the lot rows add up."""
         c = self._connection
-        units, cost = c.execute(
-            "SELECT COALESCE(SUM(quantity), 0), COALESCE(SUM(amount), 0) FROM postings"
-            " WHERE account_code = ?",
-            (account,),
-        ).fetchone()
-        pool = Pool(self.method, units, cost)
+        units_and_cost = self._rows.totals.get(account, (0, 0))
+        pool = Pool(self.method, units_and_cost[1], units_and_cost[0])
         lots = c.execute(
-            "SELECT lot, MIN(acquired_on), SUM(quantity), SUM(cost) FROM lots"
-            " WHERE account_code = ? GROUP BY lot HAVING SUM(quantity) <> 0 OR SUM(cost) <> 0"
-            " ORDER BY MIN(acquired_on), lot",
+            "SELECT m.position, m.effective_date, m.units + COALESCE(SUM(c.quantity), 0) AS held,"
+            " m.amount + COALESCE(SUM(c.cost), 0) AS worth FROM movements m"
+            " LEFT JOIN lot_changes c ON c.lot = m.position WHERE m.account_code = ?"
+            " AND m.units > 0 GROUP BY m.position HAVING held <> 0 OR worth <> 0"
+            " ORDER BY m.effective_date, m.position",
             (account,),
         )
         pool.lots.extend(Lot(*lot) for lot in lots)
         last = c.execute(
-            "SELECT effective_date, position FROM movements WHERE account_code = ?"
-            " AND kind <> 'void' ORDER BY effective_date DESC, position DESC LIMIT 1",
+            "SELECT effective_date, position FROM movements WHERE account_code = ?1 UNION ALL"
+            " SELECT effective_date, position FROM splits WHERE account_code = ?1"
+            " ORDER BY effective_date DESC, position DESC LIMIT 1",
             (account,),
         ).fetchone()
         pool.last = last or ("", 0)
@@ -162,23 +169,24 @@ class CostBook:
 
     def _history(self, account: str) -> list[Movement]:
         """Every movement that stands, in the order that costs follow."""
+        self._searched()
         rows = self._connection.execute(
-            "SELECT effective_date, position, kind, units, amount, new_units, old_units"
-            " FROM movements WHERE account_code = ? AND kind <> 'void' AND position NOT IN"
-            " (SELECT about FROM movements WHERE account_code = ? AND kind = 'void')"
+            "SELECT * FROM (SELECT effective_date, position,"
+            " CASE WHEN units > 0 THEN 'buy' ELSE 'sell' END, abs(units), amount, 1, 1"
+            " FROM movements WHERE account_code = ?1 UNION ALL"
+            " SELECT effective_date, position, 'split', 0, 0, new_units, old_units"
+            " FROM splits WHERE account_code = ?1)"
+            " WHERE position NOT IN (SELECT about FROM voids WHERE account_code = ?1)"
             " ORDER BY effective_date, position",
-            (account, account),
+            (account,),
         )
         return [Movement(*row) for row in rows]
 
-    def _post_lots(
-        self, cause: int, movement: Movement, account: str, changes: Iterable[LotChange]
-    ) -> None:
+    def post_lots(self, cause: int, movement: Movement, changes: Iterable[LotChange]) -> None:
+        """Rows for what ``movement`` did to lots that other events opened."""
         posted_on, about = self._rows.posting_date(movement.effective_date), movement.position
-        self._rows.pending["lots"] += [
-            (cause, about, account, lot, acquired_on, posted_on, units, cost)
-            for lot, acquired_on, units, cost in changes
-        ]
+        for lot, _, units, cost in changes:
+            self._rows.lots += (cause, about, lot, posted_on, units, cost)
 
 
 def _difference(old: Iterable[LotChange], new: Iterable[LotChange]) -> list[LotChange]:

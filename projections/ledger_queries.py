@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from aggregates.books import UnitMovement
 from aggregates.chart_of_accounts import Chart
 from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
+from projections.ledger_points import LedgerPoints
 from projections.ledger_records import (
     NOW,
     AsOf,
@@ -33,6 +35,7 @@ class LedgerQueries:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._c = connection
+        self._points = LedgerPoints(connection)
         self._books: Books | None = None
 
     # -- the books -------------------------------------------------------------------------
@@ -59,7 +62,7 @@ class LedgerQueries:
         ).fetchone()
         if row is None:
             raise DomainError("No chart of accounts was in force at that time.")
-        return msgspec.json.decode(row[0], type=Chart)
+        return _chart(row[0])
 
     def account_name(self, code: str) -> str:
         """Name of an account; a security's sub-account also says which security."""
@@ -72,14 +75,6 @@ class LedgerQueries:
 
     def balances(self, as_of: AsOf = NOW) -> list[Balance]:
         """Every account that has a balance or units, by code."""
-        rows = self._c.execute(
-            "SELECT account_code, SUM(amount), SUM(quantity) FROM postings WHERE"
-            f" {as_of.where()} GROUP BY account_code"
-            " HAVING SUM(amount) <> 0 OR SUM(quantity) <> 0 ORDER BY account_code",
-            as_of.parameters,
-        ).fetchall()
-        if not rows:
-            return []
         chart, currency = self.chart(), self.books().currency
         return [
             Balance(
@@ -90,7 +85,8 @@ class LedgerQueries:
                 amount=self._money(amount),
                 quantity=_units(quantity) if "." in code else None,
             )
-            for code, amount, quantity in rows
+            for code, (amount, quantity) in self._points.sums(as_of).items()
+            if amount or quantity
         ]
 
     def trial_balance(self, as_of: AsOf = NOW) -> TrialBalance:
@@ -105,18 +101,17 @@ class LedgerQueries:
 
     def balance_of(self, code: str, as_of: AsOf = NOW) -> Decimal:
         """Balance of one account, its securities' sub-accounts included."""
-        row = self._c.execute(
-            "SELECT COALESCE(SUM(amount), 0) FROM postings WHERE (account_code = ? OR"
-            f" account_code LIKE ? || '.%') AND {as_of.where()}",
-            (code, code, *as_of.parameters),
-        ).fetchone()
-        return self._money(row[0])
+        return self._total({code}, as_of)
 
     def broker_cash(self, as_of: AsOf = NOW) -> Decimal:
         """What the broker's cash must be: float + reserves + pool (decision 0006)."""
         mapping = self.chart().mapping
         roles = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
-        return sum((self.balance_of(mapping[role], as_of) for role in roles), Decimal(0))
+        return self._total({mapping[role] for role in roles}, as_of)
+
+    def _total(self, codes: set[str], as_of: AsOf) -> Decimal:
+        sums = self._points.sums(as_of).items()
+        return self._money(sum(s.amount for code, s in sums if code.partition(".")[0] in codes))
 
     # -- entries ---------------------------------------------------------------------------
 
@@ -132,31 +127,61 @@ class LedgerQueries:
         offset: int = 0,
     ) -> Iterator[Entry]:
         """Entries by effective date, then in the order of recording; filters narrow them."""
+        if account is None and position is None:
+            numbers = self._page(as_of, since, newest_first, limit, offset)
+            found: Iterator[Any] = map(self._transaction, numbers)
+        else:
+            found = self._filtered(as_of, since, account, position, newest_first, limit, offset)
+        for row in found:
+            yield self._entry(row)
+
+    def _page(
+        self, as_of: AsOf, since: date | None, newest_first: bool, limit: int, offset: int
+    ) -> list[int]:
+        """Transaction ids; pages are counted from either end of the entries since a date."""
+        first = 0
+        if since is not None:
+            before = AsOf(date=since - timedelta(days=1), position=as_of.position)
+            first = self._points.count_entries(before)
+        if not newest_first:
+            return self._points.entries(as_of, first + offset, limit)
+        end = self._points.count_entries(as_of) - offset
+        begin = first if limit < 0 else max(first, end - limit)
+        return self._points.entries(as_of, begin, max(end - begin, 0))[::-1]
+
+    def _transaction(self, number: int) -> Any:
+        sql = "SELECT * FROM transactions WHERE transaction_id = ?"
+        return self._c.execute(sql, (number,)).fetchone()
+
+    def _filtered(
+        self, as_of: AsOf, since: date | None, account: str | None, position: int | None,
+        newest_first: bool, limit: int, offset: int,
+    ) -> Iterator[Any]:  # fmt: skip
         where, parameters = [as_of.where("t.")], list[Any](as_of.parameters)
         if since is not None:
             where.append("t.effective_date >= ?")
             parameters.append(since.isoformat())
         if account is not None:
             where.append(
-                "EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = t.transaction_id AND"
-                " (p.account_code = ? OR p.account_code LIKE ? || '.%'))"
+                "EXISTS (SELECT 1 FROM entry_lines l WHERE l.posting_id BETWEEN"
+                " 256 * t.transaction_id AND 256 * t.transaction_id + 255 AND"
+                " (l.account_code = ? OR l.account_code LIKE ? || '.%'))"
             )
             parameters += [account, account]
         if position is not None:
-            where.append("(t.position = ? OR t.about = ?)")
-            parameters += [position, position]
+            numbers = self._points.caused_by(position)
+            marks = ", ".join("?" * len(numbers))
+            where.append(f"(t.transaction_id IN ({marks}) OR t.about = ?)")
+            parameters += [*numbers, position]
         order = "DESC" if newest_first else "ASC"
-        rows = self._c.execute(
+        return self._c.execute(
             f"SELECT t.* FROM transactions t WHERE {' AND '.join(where)} ORDER BY"
             f" t.effective_date {order}, t.transaction_id {order} LIMIT ? OFFSET ?",
             (*parameters, limit, offset),
         )
-        for row in rows:
-            yield self._entry(row)
 
     def count_entries(self, as_of: AsOf = NOW) -> int:
-        sql = f"SELECT count(*) FROM transactions WHERE {as_of.where()}"
-        return int(self._c.execute(sql, as_of.parameters).fetchone()[0])
+        return self._points.count_entries(as_of)
 
     def register(
         self,
@@ -167,55 +192,50 @@ class LedgerQueries:
         offset: int = 0,
     ) -> list[RegisterLine]:
         """Postings of one account in date order, each with the balance after it."""
-        rows = self._c.execute(
-            "SELECT * FROM (SELECT p.transaction_id, p.position, p.effective_date, t.timestamp,"
-            " t.description, p.amount, p.quantity, SUM(p.amount) OVER"
-            " (ORDER BY p.effective_date, p.posting_id) FROM postings p JOIN transactions t"
-            f" USING (transaction_id) WHERE p.account_code = ? AND {as_of.where('p.')}"
-            " ORDER BY p.effective_date, p.posting_id) LIMIT ? OFFSET ?",
-            (account, *as_of.parameters, limit, offset),
-        )
         return [
             RegisterLine(
-                transaction_id=number,
-                position=position,
-                effective_date=date.fromisoformat(day),
-                timestamp=timestamp,
-                description=description,
-                amount=self._money(amount),
-                quantity=_units(quantity) if "." in account else None,
-                balance=self._money(balance),
+                transaction_id=row.posting_id >> 8,
+                position=row.position,
+                effective_date=date.fromisoformat(row.effective_date),
+                timestamp=row.timestamp,
+                description=row.description,
+                amount=self._money(row.amount),
+                quantity=_units(row.quantity) if "." in account else None,
+                balance=self._money(row.balance),
             )
-            for number, position, day, timestamp, description, amount, quantity, balance in rows
+            for row in self._points.register(account, as_of, offset, limit)
         ]
 
     # -- securities ------------------------------------------------------------------------
 
     def positions(self, as_of: AsOf = NOW) -> list[Position]:
         """Securities held, per account: units and book cost; sold-out ones are left out."""
-        rows = self._c.execute(
-            "SELECT p.account_code, i.symbol, i.instrument_id, i.name, i.kind, i.multiplier,"
-            " SUM(p.quantity), SUM(p.amount) FROM postings p JOIN instruments i ON"
-            " i.account_suffix = substr(p.account_code, instr(p.account_code, '.') + 1)"
-            " AND i.position = (SELECT MAX(n.position) FROM instruments n WHERE"
-            " n.account_suffix = i.account_suffix AND n.position <= ?)"
-            f" WHERE instr(p.account_code, '.') > 0 AND {as_of.where('p.')}"
-            " GROUP BY p.account_code HAVING SUM(p.quantity) <> 0 ORDER BY p.account_code",
-            (as_of.parameters[1], *as_of.parameters),
-        )
-        return [
-            Position(
-                code=code,
-                symbol=symbol,
-                instrument_id=instrument_id,
-                name=name,
-                kind=kind,
-                multiplier=multiplier,
-                quantity=_units(quantity),
-                cost=self._money(cost),
+        listed = {
+            suffix: rest
+            for suffix, *rest in self._c.execute(
+                "SELECT account_suffix, symbol, instrument_id, name, kind, multiplier"
+                " FROM instruments WHERE position <= ? ORDER BY position",
+                as_of.parameters[1:],
             )
-            for code, symbol, instrument_id, name, kind, multiplier, quantity, cost in rows
-        ]
+        }
+        found = []
+        for code, (cost, quantity) in self._points.sums(as_of).items():
+            _, _, suffix = code.partition(".")
+            if suffix and quantity:
+                symbol, instrument_id, name, kind, multiplier = listed[suffix]
+                found.append(
+                    Position(
+                        code=code,
+                        symbol=symbol,
+                        instrument_id=instrument_id,
+                        name=name,
+                        kind=kind,
+                        multiplier=multiplier,
+                        quantity=_units(quantity),
+                        cost=self._money(cost),
+                    )
+                )
+        return found
 
     def lots(self, as_of: AsOf = NOW) -> list[OpenLot]:
         """Open lots at their own cost, oldest first."""
@@ -239,17 +259,17 @@ class LedgerQueries:
     def unit_movements(self, position: int) -> list[UnitMovement]:
         """Everything that moved units in the pools that the event at ``position`` moved."""
         rows = self._c.execute(
-            "SELECT effective_date, position, kind, units, account_code, new_units, old_units"
-            " FROM movements m WHERE kind <> 'void' AND account_code IN"
-            " (SELECT account_code FROM movements WHERE position = ?) AND NOT EXISTS (SELECT 1"
-            " FROM movements v WHERE v.kind = 'void' AND v.about = m.position"
-            " AND v.account_code = m.account_code)",
+            "WITH moved (code) AS (SELECT account_code FROM movements WHERE position = ?1"
+            " UNION SELECT account_code FROM splits WHERE position = ?1)"
+            " SELECT effective_date, position, units, account_code, 1, 1 FROM movements m"
+            " WHERE account_code IN moved AND NOT EXISTS (SELECT 1 FROM voids v"
+            " WHERE v.about = m.position AND v.account_code = m.account_code)"
+            " UNION ALL SELECT effective_date, position, 0, account_code, new_units, old_units"
+            " FROM splits s WHERE account_code IN moved AND NOT EXISTS (SELECT 1 FROM voids v"
+            " WHERE v.about = s.position AND v.account_code = s.account_code)",
             (position,),
         )
-        return [
-            UnitMovement(date.fromisoformat(day), at, -units if kind == "sell" else units, *rest)
-            for day, at, kind, units, *rest in rows
-        ]
+        return [UnitMovement(date.fromisoformat(day), *rest) for day, *rest in rows]
 
     # -- helpers ---------------------------------------------------------------------------
 
@@ -259,8 +279,8 @@ class LedgerQueries:
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         fields = dict(zip(Entry.__struct_fields__, row, strict=False))
         postings = self._c.execute(
-            "SELECT account_code, amount, quantity FROM postings WHERE transaction_id = ?"
-            " ORDER BY posting_id",
+            "SELECT account_code, amount, quantity FROM entry_lines WHERE posting_id BETWEEN"
+            " 256 * ?1 AND 256 * ?1 + 255 ORDER BY posting_id",
             (row[0],),
         )
         fields["effective_date"] = date.fromisoformat(fields["effective_date"])
@@ -275,6 +295,11 @@ class LedgerQueries:
             for code, amount, quantity in postings
         )
         return Entry(**fields)
+
+
+@lru_cache(16)
+def _chart(text: str) -> Chart:
+    return msgspec.json.decode(text, type=Chart)
 
 
 def _units(quantity: int) -> Decimal:

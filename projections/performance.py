@@ -28,7 +28,7 @@ from aggregates.session import (
 )
 from eventstore.envelope import Envelope
 from projections.base import Projection
-from projections.ledger_rows import utc_text
+from projections.fill_facts import utc_text
 from projections.posting_rules import capital_lines, fill_amounts
 
 SCHEMA = (Path(__file__).parent / "performance_schema.sql").read_text(encoding="utf-8")

@@ -1,12 +1,12 @@
-"""Posting rules, version 1: which accounts an event moves, and by how much (accounting.md).
+"""Posting rules: which accounts an event moves, and by how much (decisions/0006).
 
-Pure functions of an event and the chart's mapping. Old versions stay in code, so that old books
+Pure functions of an event and the chart's mapping. Old versions stay in RULES, so that old books
 rebuild as they were. Amounts are minor units, debit positive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -24,10 +24,10 @@ from aggregates.errors import DomainError
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, divide_half_even, minor_units, to_scaled
 from aggregates.order_messages import OrderFilled
 
-RULES_VERSION = 1
 SECURITY_ROLES = (
     "trading_securities", "trading_options", "holdings_securities", "tax_reserve_vehicle",
 )  # fmt: skip
+_SCALES = QUANTITY_SCALE * PRICE_SCALE
 ROUNDING_BOUND = 2  # minor units: four amounts rounded by at most half a unit each
 
 _PURSES = {
@@ -48,29 +48,33 @@ class Line(NamedTuple):
 
 
 class FillAmounts(NamedTuple):
-    """A fill in minor units. ``cash`` is the signed change of cash; ``residue`` what is left over
-    between the broker's stated amount and the rounded parts."""
+    """A fill in minor units. ``cash`` is the signed change of cash."""
 
     units: int
     gross: int
     commission: int
     fees: int
     cash: int
-    residue: int
+
+
+def gross_amount(units: int, price: int, factor: int) -> int:
+    """Units (1e-9) × price (1e-6) × factor in minor units, rounded once per fill, half to even.
+
+    ``factor`` is the multiplier of the instrument times the minor units in one of the currency.
+    """
+    return divide_half_even(units * price * factor, _SCALES)
 
 
 def fill_amounts(fill: OrderFilled, multiplier: int, exponent: int) -> FillAmounts:
     """Round once per fill, half to even; where the broker states an amount, that is booked."""
     units = to_scaled(fill.quantity, QUANTITY_SCALE, "quantity")
     price = to_scaled(fill.price, PRICE_SCALE, "price")
-    gross = divide_half_even(
-        units * price * multiplier * 10**exponent, QUANTITY_SCALE * PRICE_SCALE
-    )
+    gross = gross_amount(units, price, multiplier * 10**exponent)
     commission = minor_units(fill.commission, exponent)
     fees = minor_units(fill.fees, exponent)
     computed = (-gross if fill.side == "buy" else gross) - commission - fees
     cash = computed if fill.net_amount is None else minor_units(fill.net_amount, exponent)
-    return FillAmounts(units, gross, commission, fees, cash, computed - cash)
+    return FillAmounts(units, gross, commission, fees, cash)
 
 
 class FillAccounts(NamedTuple):
@@ -142,3 +146,18 @@ def check_currency(currency: str, base: str) -> None:
     """One entity, one base currency; anything else cannot be posted."""
     if currency != base:
         raise DomainError(f"the amount is in {currency}, the books are kept in {base}.")
+
+
+class PostingRules(NamedTuple):
+    """One version: what may differ between versions, and nothing else."""
+
+    fill_roles: Callable[[str, str, str, str], FillAccounts]
+    residue_role: Callable[[int], str]
+    capital_lines: Callable[[Event, Mapping[str, str], int], list[Line]]
+
+
+# Every version that ever posted; Books.RulesAdopted says from which event on which one is in force.
+RULES: dict[int, PostingRules] = {
+    1: PostingRules(fill_roles, residue_role, capital_lines),
+}
+RULES_VERSION = max(RULES)  # what new books adopt

@@ -1,6 +1,7 @@
 -- The ledger of one bot. Rows are appended, never changed: "as of a date" is effective_date <= ?,
 -- "as known at" is position <= ?. Amounts are minor units of the base currency (debit positive),
--- quantities are 1e-9 units.
+-- quantities are 1e-9 units. What people read are the views transactions, postings, lots and
+-- positions; the tables under them say nothing twice, so that a million fills rebuild in seconds.
 
 CREATE TABLE tracking (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -64,80 +65,138 @@ CREATE TABLE instruments (
     account_suffix TEXT NOT NULL
 ) STRICT;
 
+-- What many entries have in common, written once.
+CREATE TABLE terms (
+    terms_id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    strategy_name TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    side TEXT NOT NULL,
+    broker TEXT NOT NULL,
+    sleeve TEXT NOT NULL,
+    context TEXT NOT NULL,
+    coa_version INTEGER NOT NULL,
+    rules_version INTEGER NOT NULL
+) STRICT;
+
 -- pnl is the realized gain of a sale less its own costs; on a re-cost row, what it changes.
 -- position: the event that caused the row. about: the event whose effect it states; they differ
--- for re-cost rows and reversals.
-CREATE TABLE transactions (
+-- for re-cost rows and reversals. A fill has no description of its own: its words follow from it.
+CREATE TABLE entries (
     transaction_id INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
     about INTEGER NOT NULL,
     effective_date TEXT NOT NULL,
     timestamp TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    description TEXT NOT NULL,
-    strategy_name TEXT NOT NULL,
-    ticker TEXT NOT NULL,
-    side TEXT NOT NULL,
+    terms_id INTEGER NOT NULL,
     size TEXT NOT NULL,
-    entry_price TEXT,
-    exit_price TEXT,
+    price TEXT,
     pnl INTEGER,
-    broker TEXT NOT NULL,
-    error_code TEXT NOT NULL,
-    sleeve TEXT NOT NULL,
-    context TEXT NOT NULL,
     reference TEXT NOT NULL,
     settles_on TEXT NOT NULL,
-    coa_version INTEGER NOT NULL,
-    rules_version INTEGER NOT NULL
+    description TEXT
 ) STRICT;
 
-CREATE TABLE postings (
+-- posting_id is 256 * transaction_id + number of the line.
+CREATE TABLE entry_lines (
     posting_id INTEGER PRIMARY KEY,
-    transaction_id INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    about INTEGER NOT NULL,
-    effective_date TEXT NOT NULL,
     account_code TEXT NOT NULL,
     amount INTEGER NOT NULL,
     quantity INTEGER NOT NULL
 ) STRICT;
 
--- Units bought, sold and split by cost pool (account_code), in the order that costs follow.
--- kind: buy, sell, split, void (takes the movement of "about" out again).
-CREATE TABLE movements (
+-- Entries dated before an entry that was posted earlier.
+CREATE TABLE late_entries (
+    transaction_id INTEGER PRIMARY KEY
+) STRICT;
+
+-- A balance point comes after an entry, where a day begins: all entries up to it are dated
+-- "through" or before, and all later ones after it, but for the late ones.
+CREATE TABLE balance_points (
+    point INTEGER PRIMARY KEY,
+    transaction_id INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    about INTEGER NOT NULL,
+    through TEXT NOT NULL
+) STRICT;
+
+-- Totals of an account from the first entry to a point, at each point since which it moved.
+CREATE TABLE balances (
+    account_code TEXT NOT NULL,
+    point INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    quantity INTEGER NOT NULL,
+    postings INTEGER NOT NULL,
+    PRIMARY KEY (account_code, point)
+) STRICT, WITHOUT ROWID;
+
+-- Units bought (positive) and sold by cost pool (account_code); amount is the gross price paid or
+-- received. posted_on is the date of the entry: another one when the period was closed.
+CREATE TABLE movements (
+    position INTEGER PRIMARY KEY,
     account_code TEXT NOT NULL,
     effective_date TEXT NOT NULL,
-    kind TEXT NOT NULL,
+    posted_on TEXT NOT NULL,
     units INTEGER NOT NULL,
-    amount INTEGER NOT NULL,
+    amount INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE splits (
+    position INTEGER NOT NULL,
+    account_code TEXT NOT NULL,
+    effective_date TEXT NOT NULL,
     new_units INTEGER NOT NULL,
     old_units INTEGER NOT NULL
 ) STRICT;
 
--- What each event added to or took from each lot, at the lot's own cost. A lot is named by the
--- position of the purchase that opened it.
-CREATE TABLE lots (
+-- The event at "position" took the movement or split of "about" out of its pool again.
+CREATE TABLE voids (
     position INTEGER NOT NULL,
     about INTEGER NOT NULL,
-    account_code TEXT NOT NULL,
+    account_code TEXT NOT NULL
+) STRICT;
+
+-- What each event added to or took from each lot, at the lot's own cost, the purchase that opened
+-- it left out. A lot is named by the position of that purchase.
+CREATE TABLE lot_changes (
+    position INTEGER NOT NULL,
+    about INTEGER NOT NULL,
     lot INTEGER NOT NULL,
-    acquired_on TEXT NOT NULL,
     effective_date TEXT NOT NULL,
     quantity INTEGER NOT NULL,
     cost INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX postings_account ON postings (account_code, effective_date, position);
-CREATE INDEX postings_transaction ON postings (transaction_id);
-CREATE INDEX transactions_about ON transactions (about);
-CREATE INDEX transactions_date ON transactions (effective_date, transaction_id);
+CREATE INDEX entries_about ON entries (about);
 CREATE INDEX movements_pool ON movements (account_code, effective_date, position);
-CREATE INDEX lots_pool ON lots (account_code, lot);
+CREATE INDEX lot_changes_lot ON lot_changes (lot);
+
+CREATE VIEW transactions AS
+SELECT e.transaction_id, e.position, e.about, e.effective_date, e.timestamp, t.topic,
+    COALESCE(e.description, CASE t.side WHEN 'sell' THEN 'Sold ' ELSE 'Bought ' END
+        || e.size || ' ' || t.ticker || ' at ' || e.price) AS description,
+    t.strategy_name, t.ticker, t.side, e.size,
+    CASE t.side WHEN 'sell' THEN NULL ELSE e.price END AS entry_price,
+    CASE t.side WHEN 'sell' THEN e.price END AS exit_price,
+    e.pnl, t.broker, '' AS error_code, t.sleeve, t.context, e.reference, e.settles_on,
+    t.coa_version, t.rules_version
+FROM entries e JOIN terms t USING (terms_id);
+
+CREATE VIEW postings AS
+SELECT l.posting_id, e.transaction_id, e.position, e.about, e.effective_date, l.account_code,
+    l.amount, l.quantity
+FROM entries e CROSS JOIN entry_lines l
+    ON l.posting_id BETWEEN 256 * e.transaction_id AND 256 * e.transaction_id + 255;
+
+CREATE VIEW lots AS
+SELECT position, position AS about, account_code, position AS lot, effective_date AS acquired_on,
+    posted_on AS effective_date, units AS quantity, amount AS cost
+FROM movements WHERE units > 0
+UNION ALL
+SELECT c.position, c.about, m.account_code, c.lot, m.effective_date, c.effective_date, c.quantity,
+    c.cost
+FROM lot_changes c JOIN movements m ON m.position = c.lot;
 
 -- Units and cost at this moment, one row an account of securities.
 CREATE VIEW positions AS
 SELECT account_code, SUM(quantity) AS quantity, SUM(amount) AS cost
-FROM postings WHERE account_code LIKE '%.%' GROUP BY account_code;
+FROM entry_lines WHERE account_code LIKE '%.%' GROUP BY account_code;

@@ -65,14 +65,15 @@ def state_root(ledger: sqlite3.Connection, position: int) -> tuple[int, bytes]:
     """
     digest = hashlib.sha256(STATE_TAG)
     rows = ledger.execute(
-        "SELECT p.posting_id, p.transaction_id, p.position, p.about, p.amount, p.quantity,"
-        " t.rules_version, p.effective_date, p.account_code FROM postings p"
-        " JOIN transactions t USING (transaction_id) WHERE p.position <= ? ORDER BY p.posting_id",
+        "SELECT p.transaction_id, p.position, p.about, p.amount, p.quantity, t.rules_version,"
+        " p.effective_date, p.account_code FROM postings p CROSS JOIN entries USING"
+        " (transaction_id) CROSS JOIN terms t USING (terms_id) WHERE p.position <= ?"
+        " ORDER BY p.transaction_id, p.posting_id",
         (position,),
     )
-    for *numbers, effective, account in rows:
+    for number, (*numbers, effective, account) in enumerate(rows, 1):
         day, code = effective.encode(), account.encode()
-        digest.update(_POSTING.pack(*numbers, len(day), len(code)) + day + code)
+        digest.update(_POSTING.pack(number, *numbers, len(day), len(code)) + day + code)
     rules = ledger.execute(
         "SELECT rules_version FROM rules WHERE position <= ? ORDER BY position DESC", (position,)
     ).fetchone()

@@ -10,14 +10,17 @@ from typing import Self, TypeVar
 
 from aggregates.books import BooksOpened
 from aggregates.errors import DomainError
+from config.failpoints import reach
 from config.paths import DataFolder
 from eventstore.feed import Feed, event_of
+from exporters.errors import ExportError
 from projections.base import Progress, Projection, no_progress
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
 from projections.orders import Orders
 from projections.performance import Performance
 from projections.performance_queries import PerformanceQueries
+from projections.verified_batches import verified_batches
 
 SNAPSHOTS_KEPT = 5
 P = TypeVar("P", bound=Projection)
@@ -104,10 +107,20 @@ def snapshot(ledger: Ledger, folder: Path, identity: str, now: datetime) -> Path
     partial = target.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     copy = sqlite3.connect(partial)
-    ledger.connection.backup(copy, pages=-1)
-    copy.close()
+    try:
+        ledger.connection.backup(copy, pages=-1)
+    except sqlite3.Error as e:
+        partial.unlink()
+        raise ExportError(
+            f"The snapshot {target} could not be written: {e}. The ledger and the events are as "
+            "they were. Make room or mend the disk, then start again."
+        ) from None
+    finally:
+        copy.close()
     partial.chmod(0o600)
+    reach("snapshot.copied")
     partial.replace(target)
+    reach("snapshot.renamed")
     kept = sorted(folder.glob("*_BOT_ledger_*.db"))
     for old in kept[:-SNAPSHOTS_KEPT]:
         old.unlink()
@@ -120,7 +133,7 @@ def rebuild_ledger(
     until: int | None,
     progress: Progress,
 ) -> tuple[str, int]:
-    """A new ledger file from the first event; returns its content digest and position.
+    """A new ledger file from the first event, the chain checked; its digest and position.
 
     Refuses a target that exists. The file appears whole or not at all.
     """
@@ -128,16 +141,19 @@ def rebuild_ledger(
         raise DomainError(f"{target} exists already. Nothing was written; name a new file.")
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
-    feed = Feed(folder.events)
     ledger = Ledger.open(partial)
     try:
-        position = ledger.build(feed, until, progress)
+        position = ledger.build(verified_batches(folder.events, Ledger, until), progress)
         digest = ledger.digest()
         ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     finally:
         ledger.close()
-        feed.close()
+    reach("rebuild.folded")
     _sync(partial)
+    reach("rebuild.synced")
     partial.rename(target)
     return digest, position
 

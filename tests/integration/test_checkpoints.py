@@ -133,13 +133,13 @@ def test_the_state_root_runs_on_and_sees_every_field(keeper: Any, signed: Path) 
     assert signed.is_file()
     assert state_root(keeper.ledger.connection, 5) == (early.rules_version, early.state)
     for change in (
-        "UPDATE postings SET amount = amount + 1 WHERE posting_id = 1",
-        "UPDATE postings SET quantity = quantity + 1 WHERE posting_id = 3",
-        "UPDATE postings SET effective_date = '2024-01-01' WHERE posting_id = 2",
-        "UPDATE postings SET account_code = '1011' WHERE posting_id = 2",
-        "UPDATE postings SET about = about + 1 WHERE posting_id = 2",
-        "UPDATE transactions SET rules_version = 9 WHERE transaction_id = 1",
-        "DELETE FROM postings WHERE posting_id = 1",
+        "UPDATE entry_lines SET amount = amount + 1 WHERE posting_id = 256",
+        "UPDATE entry_lines SET quantity = quantity + 1 WHERE posting_id = 512",
+        "UPDATE entries SET effective_date = '2024-01-01' WHERE transaction_id = 2",
+        "UPDATE entry_lines SET account_code = '1011' WHERE posting_id = 257",
+        "UPDATE entries SET about = about + 1 WHERE transaction_id = 2",
+        "UPDATE terms SET rules_version = 9 WHERE terms_id = 1",
+        "DELETE FROM entry_lines WHERE posting_id = 256",
     ):
         with closing(Ledger.in_memory(keeper.folder.ledger("DEMO_USA_SIM_01"))) as copy:
             whole = state_root(copy.connection, 8)
@@ -266,7 +266,7 @@ def test_a_rewritten_event_is_found_though_the_chain_was_computed_anew(
 def test_changed_books_are_found(keeper: Any, tbot: Callable[..., Told], signed: Path) -> None:
     """The events are whole, but somebody moved money in the ledger file."""
     with closing(sqlite3.connect(keeper.folder.ledger("DEMO_USA_SIM_01"))) as ledger, ledger:
-        ledger.execute("UPDATE postings SET amount = amount * 2 WHERE position = 5")
+        ledger.execute("UPDATE entry_lines SET amount = amount * 2")
     assert tbot("verify").code == 0
     told = tbot("verify", "--checkpoint", signed)
     assert (told.code, "BOOKS CHANGED" in told.said) == (1, True)

@@ -103,7 +103,7 @@ def test_the_ledger_of_another_history_blocks_the_start(demo: Demo, tmp_path: Pa
     [
         ("UPDATE coa_accounts SET name = 'Slush fund' WHERE account_code = '1010'", "accounts"),
         ("UPDATE books SET currency_code = 'EUR'", "currency"),
-        ("ALTER TABLE postings ADD COLUMN note TEXT", "postings"),
+        ("ALTER TABLE entry_lines ADD COLUMN note TEXT", "entry_lines"),
     ],
 )
 def test_a_ledger_that_does_not_match_stops_the_start_and_is_logged(

@@ -30,7 +30,7 @@ from aggregates.order_messages import OrderFilled
 from eventstore.codec import encode
 from eventstore.envelope import GENESIS, Envelope
 from eventstore.recorder import Head
-from projections import base
+from projections import base, ledger_rows
 from projections.ledger import Ledger, template_chart
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
@@ -236,7 +236,8 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="ledger-model"))
         self.feed: Any = Memory()
-        self.batch = base.BATCH
+        self.batch, self.points = base.BATCH, ledger_rows.POINT_EVERY
+        ledger_rows.POINT_EVERY = 2  # so that these short histories have many balance points
         self.ledger = Ledger.open(self.folder / "live.db")
 
     @initialize(
@@ -405,27 +406,66 @@ class LedgerMachine(RuleBasedStateMachine):
         for pool, left in by_age.items():
             assert sum(lot[2] for lot in left) == found[pool][1]
 
+    @rule(
+        day=st.sampled_from([*DAYS, None]),
+        position=st.none() | st.integers(1, 60),
+        offset=st.integers(0, 20),
+        limit=st.integers(1, 9),
+    )
+    def check_pages(self, day: date | None, position: int | None, offset: int, limit: int) -> None:
+        """Any page of the journal and of a register is a slice of all rows, sorted plainly."""
+        self.ledger.catch_up(self.feed)
+        books, as_of = LedgerQueries(self.ledger.connection), AsOf(date=day, position=position)
+        rows = sorted(
+            row
+            for row in self.ledger.connection.execute(
+                "SELECT effective_date, posting_id, transaction_id, account_code, amount, position"
+                " FROM postings"
+            )
+            if row[0] <= str(day or "9999") and row[5] <= (position or 10**9)
+        )
+        entries = list(dict.fromkeys(row[2] for row in rows))
+        assert books.count_entries(as_of) == len(entries)
+        pages: dict[bool, list[int]] = {
+            newest: [
+                e.transaction_id
+                for e in books.journal(as_of, newest_first=newest, offset=offset, limit=limit)
+            ]
+            for newest in (False, True)
+        }
+        assert pages[False] == entries[offset : offset + limit]
+        assert pages[True] == entries[::-1][offset : offset + limit]
+        for account in ("1010", *POOLS.values()):
+            running, lines = 0, []
+            for row in rows:
+                if row[3] == account:
+                    running += row[4]
+                    lines.append((row[2], Decimal(row[4]) / 100, Decimal(running) / 100))
+            page = books.register(account, as_of, offset=offset, limit=limit)
+            assert [(r.transaction_id, r.amount, r.balance) for r in page] == lines[
+                offset : offset + limit
+            ]
+
     def check_each_sale(self) -> None:
         """Gain = proceeds less relieved cost, and cost at book = bought less relieved."""
         c = self.ledger.connection
         for pool in POOLS.values():
             standing = c.execute(
-                "SELECT position, kind, amount FROM movements m WHERE account_code = ?1 AND"
-                " kind <> 'void' AND NOT EXISTS (SELECT 1 FROM movements v WHERE v.kind = 'void'"
-                " AND v.about = m.position AND v.account_code = ?1)",
+                "SELECT position, units, amount FROM movements m WHERE account_code = ?1 AND NOT"
+                " EXISTS (SELECT 1 FROM voids WHERE about = m.position AND account_code = ?1)",
                 (pool,),
             ).fetchall()
             bought = relieved = 0
-            for position, kind, amount in standing:
+            for position, units, amount in standing:
                 posted: dict[str, int] = defaultdict(int)
                 for code, cents in c.execute(
                     "SELECT account_code, amount FROM postings WHERE about = ?", (position,)
                 ):
                     posted[code] += cents
-                if kind == "buy":
+                if units > 0:
                     assert posted[pool] == amount
                     bought += amount
-                elif kind == "sell":
+                else:
                     assert -(posted["4010"] + posted["4020"]) == amount + posted[pool]
                     relieved -= posted[pool]
             (cost,) = c.execute(
@@ -438,7 +478,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if self.feed.rows:
                 self.check_all()
         finally:
-            base.BATCH = self.batch
+            base.BATCH, ledger_rows.POINT_EVERY = self.batch, self.points
             self.ledger.close()
             shutil.rmtree(self.folder)
 

@@ -1,0 +1,156 @@
+"""What the ledger takes from a fill, straight from the stored payload: no event object is made.
+
+Pure, so that a rebuild can do it in another process. A million fills go through here; the checks
+are those of the typed event and of aggregates.money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aggregates.errors import InexactNumber
+from aggregates.money import (
+    PRICE_SCALE,
+    QUANTITY_SCALE,
+    divide_half_even,
+    exponent,
+    minor_units,
+    to_scaled,
+)
+from aggregates.order_messages import OrderFilled, Side, Sleeve
+from eventstore.codec import decode, encode
+
+_DIGITS = {QUANTITY_SCALE: 9, PRICE_SCALE: 6}
+_SHORT = 16  # digits and a point: plain numbers of this length fit into 64 bits, scaled
+
+
+class FillTerms(NamedTuple):
+    """What many fills have in common. Only what else is looked up by it."""
+
+    instrument_id: str
+    symbol: str
+    sleeve: Sleeve
+    side: Side
+    currency: str
+    strategy: str
+    context: str
+
+
+class FillFacts(NamedTuple):
+    """One fill. ``units`` in 1e-9, ``price`` in 1e-6, money in minor units; texts as stored.
+
+    ``net`` is the cash effect that the broker states, if it states one. Handed over as a plain
+    tuple in this order, which any process can marshal.
+    """
+
+    position: int
+    terms: tuple[str, ...]
+    effective: str
+    timestamp: str
+    settles_on: str
+    units: int
+    price: int
+    commission: int
+    fees: int
+    net: int | None
+    size_text: str
+    price_text: str
+    execution_id: str
+
+
+class _Payload(msgspec.Struct):
+    """The fields of OrderFilled that are needed, numbers and dates as the texts they are."""
+
+    occurred_at: str
+    effective_date: str
+    execution_id: str
+    instrument_id: str
+    symbol: str
+    sleeve: Sleeve
+    side: Side
+    quantity: str
+    price: str
+    currency: str
+    commission: str
+    fees: str
+    net_amount: str | None
+    settles_on: str
+    strategy: str
+    context: str
+
+
+_decode = msgspec.json.Decoder(_Payload).decode
+
+
+def utc_text(moment: datetime) -> str:
+    """2013-10-07T13:30:00.000000Z: sorts as text, the same in every zone."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def fill_facts(row: Sequence[Any]) -> tuple[Any, ...]:
+    """FillFacts of a stored row (eventstore.envelope.COLUMNS). Raises ValueError, TradeBotError."""
+    position, state = row[0], row[5]
+    if row[4] != OrderFilled.schema_version:  # an older form is lifted by the codec
+        state = encode(decode(row[3], row[4], state, position, row[14]))
+    f = _decode(state)
+    digits = exponent(f.currency) if f.currency != "USD" else 2
+    return (
+        position,
+        (f.instrument_id, f.symbol, f.sleeve, f.side, f.currency, f.strategy, f.context),
+        _day(f.effective_date),
+        _moment(f.occurred_at),
+        _day(f.settles_on),
+        _scaled(f.quantity, QUANTITY_SCALE),
+        _scaled(f.price, PRICE_SCALE),
+        _minor(f.commission, digits),
+        _minor(f.fees, digits),
+        None if f.net_amount is None else _minor(f.net_amount, digits),
+        _plain(f.quantity),
+        _plain(f.price),
+        f.execution_id,
+    )
+
+
+def _moment(text: str) -> str:
+    if len(text) == 20 and text[19] == "Z":  # a whole second, as nearly always
+        return text[:19] + ".000000Z"
+    return utc_text(datetime.fromisoformat(text))
+
+
+@lru_cache(4096)
+def _day(text: str) -> str:
+    return date.fromisoformat(text).isoformat()
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise InexactNumber(f"{text!r} is not a number.") from None
+
+
+def _scaled(text: str, scale: int) -> int:
+    whole, _, fraction = text.partition(".")
+    digits = _DIGITS[scale]
+    if len(text) < _SHORT and len(fraction) <= digits and (whole + fraction).isdecimal():
+        return int(whole + fraction.ljust(digits, "0"))
+    return to_scaled(_decimal(text), scale, "price" if scale == PRICE_SCALE else "quantity")
+
+
+def _minor(text: str, digits: int) -> int:
+    whole, _, fraction = text.partition(".")
+    if len(text) < _SHORT and (whole + fraction).isdecimal():
+        if len(fraction) <= digits:
+            return int(whole + fraction.ljust(digits, "0"))
+        return divide_half_even(int(whole + fraction), 10 ** (len(fraction) - digits))
+    return minor_units(_decimal(text), digits)
+
+
+def _plain(text: str) -> str:
+    return format(_decimal(text), "f") if "E" in text else text

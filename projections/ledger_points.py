@@ -1,0 +1,249 @@
+"""Balances and ordered pages from balance points, so that their cost does not grow with history.
+
+A point sums up all entries before it, and all on-time entries after it are dated later. So the
+books as of any date, as known at any position, are the last point that both clocks allow, the few
+entries up to the next point, and the late entries after that one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from projections.ledger_records import FOREVER, AsOf
+
+_LINES = (
+    "entry_lines l ON l.posting_id BETWEEN 256 * e.transaction_id AND 256 * e.transaction_id + 255"
+)
+# on-time entries of a stretch, then late ones after it; both clocks on each
+_STRETCH = "FROM entries e {} WHERE e.transaction_id > :after AND e.transaction_id <= :until"
+_LATER = (
+    "FROM late_entries n CROSS JOIN entries e USING (transaction_id) {}"
+    " WHERE n.transaction_id > :until"
+)
+_CLOCKS = "AND e.effective_date <= :date AND e.position <= :position"
+_QUESTIONS = "AND e.effective_date <= ? AND e.position <= ?"
+_ON_TIME = "AND e.transaction_id NOT IN (SELECT transaction_id FROM late_entries)"
+
+
+class Point(NamedTuple):
+    """A balance point. ``transaction_id`` is the last entry before it, ``through`` its date."""
+
+    point: int
+    transaction_id: int
+    through: str
+
+
+class Sums(NamedTuple):
+    """Minor units, debit positive, and 1e-9 units."""
+
+    amount: int
+    quantity: int
+
+
+class RegisterRow(NamedTuple):
+    """One posting of an account in date order; ``balance`` is the account's after it."""
+
+    effective_date: str
+    posting_id: int
+    position: int
+    timestamp: str
+    description: str
+    amount: int
+    quantity: int
+    balance: int = 0
+
+
+class LedgerPoints:
+    """Reads one ledger connection; never writes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._c = connection
+
+    def _around(self, as_of: AsOf) -> tuple[Point, int]:
+        """The last point that both clocks allow, and the entry that the next one comes after."""
+        day, position = as_of.parameters
+        found = self._c.execute(
+            "SELECT point, transaction_id, through FROM balance_points"
+            " WHERE position <= ? AND through <= ? ORDER BY point DESC LIMIT 1",
+            (position, day),
+        ).fetchone()
+        start = Point(*found) if found else Point(0, 0, "")
+        return start, self._entry_of(start.point + 1)
+
+    def _entry_of(self, point: int) -> int:
+        found = self._c.execute(
+            "SELECT transaction_id FROM balance_points WHERE point = ?", (point,)
+        ).fetchone()
+        return int(found[0]) if found else FOREVER
+
+    # -- balances --------------------------------------------------------------------------
+
+    def sums(self, as_of: AsOf) -> dict[str, Sums]:
+        """What every account adds up to, by code; accounts never posted to are left out."""
+        start, until = self._around(as_of)
+        found = self._at(start.point)
+        day, position = as_of.parameters
+        clocks = {"after": start.transaction_id, "until": until, "date": day, "position": position}
+        columns = "SELECT l.account_code, l.amount, l.quantity"
+        rows = self._c.execute(
+            "SELECT account_code, SUM(amount), SUM(quantity) FROM ("
+            f"{columns} {_STRETCH.format(f'CROSS JOIN {_LINES}')} {_CLOCKS} UNION ALL"
+            f" {columns} {_LATER.format(f'CROSS JOIN {_LINES}')} {_CLOCKS}) GROUP BY account_code",
+            clocks,
+        )
+        for code, amount, quantity in rows:
+            before = found.get(code, Sums(0, 0))
+            found[code] = Sums(before.amount + amount, before.quantity + quantity)
+        return dict(sorted(found.items()))
+
+    def _at(self, point: int) -> dict[str, Sums]:
+        """Totals at a point: of each account the newest row up to it, one index step each."""
+        rows = self._c.execute(
+            "WITH RECURSIVE codes (code) AS (SELECT MIN(account_code) FROM balances UNION ALL"
+            " SELECT (SELECT MIN(account_code) FROM balances WHERE account_code > code)"
+            " FROM codes WHERE code IS NOT NULL)"
+            " SELECT code, amount, quantity FROM codes JOIN balances ON account_code = code AND"
+            " point = (SELECT MAX(point) FROM balances WHERE account_code = code AND point <= ?)",
+            (point,),
+        )
+        return {code: Sums(amount, quantity) for code, amount, quantity in rows}
+
+    # -- entries ---------------------------------------------------------------------------
+
+    def count_entries(self, as_of: AsOf) -> int:
+        """Entries dated and known in time."""
+        start, until = self._around(as_of)
+        day, position = as_of.parameters
+        (more,) = self._c.execute(
+            f"SELECT (SELECT COUNT(*) {_STRETCH.format('')} {_CLOCKS})"
+            f" + (SELECT COUNT(*) {_LATER.format('')} {_CLOCKS})",
+            {"after": start.transaction_id, "until": until, "date": day, "position": position},
+        ).fetchone()
+        return start.transaction_id + int(more)
+
+    def entries(self, as_of: AsOf, offset: int, limit: int) -> list[int]:
+        """Transaction ids of one page, by effective date, then in the order of recording."""
+        day, position = as_of.parameters
+        clocks: dict[str, Any] = {"date": day, "position": position}
+        late = self._c.execute(
+            f"SELECT e.effective_date, e.transaction_id FROM late_entries n CROSS JOIN entries e"
+            f" USING (transaction_id) WHERE 1 {_CLOCKS} ORDER BY 1, 2",
+            clocks,
+        ).fetchall()
+        last, until = self._around(as_of)
+        starts = self._c.execute(
+            "SELECT point, transaction_id, through FROM balance_points WHERE point <= ?"
+            " AND transaction_id <= ? ORDER BY point DESC",
+            (last.point, offset),
+        )
+        start, before = Point(0, 0, ""), 0
+        for found in map(Point._make, starts):
+            earlier = found.transaction_id + len(_settled(late, found))
+            if earlier <= offset:
+                start, before = found, earlier
+                break
+        on_time = self._c.execute(
+            f"SELECT e.effective_date, e.transaction_id {_STRETCH.format('')} {_CLOCKS} {_ON_TIME}"
+            " ORDER BY e.transaction_id",
+            clocks | {"after": start.transaction_id, "until": until},
+        )
+        later = (e for e in late if e[1] > start.transaction_id and e[0] > start.through)
+        stop = None if limit < 0 else offset - before + limit
+        return [number for _, number in islice(heapq.merge(on_time, later), offset - before, stop)]
+
+    def caused_by(self, position: int) -> list[int]:
+        """Transaction ids of what the event at ``position`` posted: between two points."""
+        rows = self._c.execute(
+            "SELECT transaction_id FROM entries WHERE position = ?1 AND transaction_id >"
+            " (SELECT COALESCE(MAX(transaction_id), 0) FROM balance_points WHERE position < ?1)"
+            " AND transaction_id <= (SELECT COALESCE(MIN(transaction_id), ?2) FROM balance_points"
+            " WHERE position >= ?1)",
+            (position, FOREVER),
+        )
+        return [number for (number,) in rows]
+
+    # -- one account -----------------------------------------------------------------------
+
+    def register(self, account: str, as_of: AsOf, offset: int, limit: int) -> list[RegisterRow]:
+        """One page of an account's postings in date order, each with the balance after it."""
+        late = self._late_lines(account, as_of)
+        start, before, balance = self._register_start(account, as_of, offset, late)
+        later = (r for r in late if r.posting_id >> 8 > start.transaction_id
+                 and r.effective_date > start.through)  # fmt: skip
+        lines = heapq.merge(self._on_time_lines(account, as_of, start), later, key=itemgetter(0, 1))
+        page = []
+        stop = None if limit < 0 else offset - before + limit
+        for number, line in enumerate(islice(lines, stop)):
+            balance += line.amount
+            if number >= offset - before:
+                page.append(line._replace(balance=balance))
+        return page
+
+    def _register_start(
+        self, account: str, as_of: AsOf, offset: int, late: list[RegisterRow]
+    ) -> tuple[Point, int, int]:
+        """The last point with at most ``offset`` postings before it: how many, what balance."""
+        last, _ = self._around(as_of)
+        rows = self._c.execute(
+            "SELECT point, p.transaction_id, p.through, postings, amount FROM balances b"
+            " JOIN balance_points p USING (point) WHERE account_code = ? AND point <= ?"
+            " AND postings <= ? ORDER BY point DESC",
+            (account, last.point, offset),
+        )
+        for *point, postings, amount in rows:
+            start = Point._make(point)
+            settled = [
+                r for r in late
+                if r.posting_id >> 8 > start.transaction_id and r.effective_date <= start.through
+            ]  # fmt: skip
+            if postings + len(settled) <= offset:
+                return start, postings + len(settled), amount + sum(r.amount for r in settled)
+        return Point(0, 0, ""), 0, 0
+
+    def _on_time_lines(self, account: str, as_of: AsOf, start: Point) -> Iterator[RegisterRow]:
+        """Stretch by stretch, and only those in which the account moved."""
+        last, end = self._around(as_of)
+        moved = self._c.execute(
+            "SELECT point FROM balances WHERE account_code = ? AND point > ? AND point <= ?"
+            " ORDER BY point",
+            (account, start.point, last.point + 1),
+        ).fetchall()
+        if end == FOREVER:
+            moved.append((last.point + 1,))
+        for (point,) in moved:
+            first = self._entry_of(point - 1) + 1 if point > 1 else 1
+            yield from self._lines(
+                account, as_of,
+                "entry_lines l CROSS JOIN entries e ON e.transaction_id = l.posting_id >> 8"
+                f" WHERE l.posting_id >= ? AND l.posting_id < ? {_ON_TIME}",
+                first << 8, (min(self._entry_of(point), FOREVER >> 8) + 1) << 8,
+            )  # fmt: skip
+
+    def _late_lines(self, account: str, as_of: AsOf) -> list[RegisterRow]:
+        late = (
+            "late_entries n CROSS JOIN entries e USING (transaction_id)"
+            f" CROSS JOIN {_LINES} WHERE 1"
+        )
+        return sorted(self._lines(account, as_of, late))
+
+    def _lines(
+        self, account: str, as_of: AsOf, source: str, *parameters: int
+    ) -> Iterator[RegisterRow]:
+        rows = self._c.execute(
+            "SELECT e.effective_date, l.posting_id, e.position, e.timestamp,"
+            " (SELECT description FROM transactions t WHERE t.transaction_id = e.transaction_id),"
+            f" l.amount, l.quantity, 0 FROM {source} AND l.account_code = ? {_QUESTIONS}"
+            " ORDER BY l.posting_id",
+            (*parameters, account, *as_of.parameters),
+        )
+        return map(RegisterRow._make, rows)
+
+
+def _settled(late: list[tuple[str, int]], point: Point) -> list[tuple[str, int]]:
+    """Late entries recorded after a point that come before it by date."""
+    return [e for e in late if e[1] > point.transaction_id and e[0] <= point.through]
