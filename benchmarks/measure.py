@@ -59,7 +59,8 @@ def by_turns(contestants: Mapping[str, Timed], rounds: int, progress: Progress) 
 
 
 class Finished(NamedTuple):
-    """A whole process: wall clock, greatest resident memory (0: unknown), what it printed."""
+    """A whole process: wall clock, what it printed, and its greatest resident memory, that of the
+    processes it started included (0: unknown)."""
 
     seconds: float
     peak_mb: float
@@ -88,7 +89,7 @@ def run_process(command: Sequence[str], output: Path, *, cwd: Path, **env: str) 
 
 
 class _Peak(threading.Thread):
-    """Watches the greatest resident memory of a process until it ends.
+    """Watches the greatest resident memory of a process, and of its children, until it ends.
 
     What wait4 tells is no use: it counts what the process was before exec, a copy of this one.
     """
@@ -97,22 +98,36 @@ class _Peak(threading.Thread):
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self._status = Path(f"/proc/{pid}/status")
-        self.mb = 0.0
+        self._pid = pid
+        self._each: dict[int, float] = {}
+
+    @property
+    def mb(self) -> float:
+        return sum(self._each.values())
 
     def run(self) -> None:
-        while (found := self._high_water_mb()) is not None:
-            self.mb = found
+        while (found := _high_water_mb(self._pid)) is not None:
+            self._each[self._pid] = found
+            for child in _children(self._pid):
+                self._each[child] = _high_water_mb(child) or self._each.get(child, 0.0)
             time.sleep(self.EVERY_S)
 
-    def _high_water_mb(self) -> float | None:
-        """None when the process has ended, or on a system without /proc."""
-        try:
-            text = self._status.read_text()
-        except OSError:
-            return None
-        found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
-        return int(found[1]) / 1024 if found else None
+
+def _high_water_mb(pid: int) -> float | None:
+    """None when the process has ended, or on a system without /proc."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) / 1024 if found else None
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
 
 
 def fresh(path: Path) -> Path:

@@ -21,12 +21,12 @@ from benchmarks.machine import version_of
 from benchmarks.measure import Finished, Progress, Rounds, Spread, by_turns, fresh, run_process
 from benchmarks.plain_journal import write_plain_journal
 from benchmarks.report import Row, Section, missing
-from eventstore.feed import Feed
 from exporters.journal_names import code_of_beancount, code_of_hledger
 from exporters.journals import beancount_lines, hledger_lines
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import NOW
+from projections.verified_batches import verified_batches
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "rebuild"
@@ -133,8 +133,8 @@ def _facts(
 
 def _write_journals(folder: Path, store: Path) -> tuple[Balances, int]:
     """The journals of a ledger folded here once; its balances and how many postings it has."""
-    feed, ledger = Feed(store), Ledger.open(fresh(folder / "reference.db"))
-    ledger.catch_up(feed)
+    ledger = Ledger.open(fresh(folder / "reference.db"))
+    ledger.build(verified_batches(store, Ledger))
     queries = LedgerQueries(ledger.connection)
     for name, lines in (
         ("exported.journal", hledger_lines(queries, NOW)),
@@ -145,9 +145,8 @@ def _write_journals(folder: Path, store: Path) -> tuple[Balances, int]:
     write_plain_journal(queries, folder / "plain.journal")
     scale = 10 ** queries.books().exponent
     expected = {b.code: int(b.amount * scale) for b in queries.balances() if b.amount}
-    postings = ledger.connection.execute("SELECT COUNT(*) FROM postings").fetchone()[0]
+    postings = ledger.connection.execute("SELECT COUNT(*) FROM entry_lines").fetchone()[0]
     ledger.close()
-    feed.close()
     return expected, postings
 
 

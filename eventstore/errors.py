@@ -9,6 +9,14 @@ class StoreUnreadable(TradeBotError):
     """Not a store, truncated, of a newer schema, or locked: nothing was changed (exit code 3)."""
 
 
+class VerificationFailed(TradeBotError):
+    """History, a checkpoint or a proof does not hold: nothing was changed (exit code 1)."""
+
+
+class HistoryBroken(VerificationFailed):
+    """The chain of a store does not hold, so that nothing is built from it."""
+
+
 class UnknownEvent(StoreUnreadable):
     """An event that this version does not know; a newer version wrote it."""
 

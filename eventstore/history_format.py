@@ -21,6 +21,7 @@ from eventstore.checkpoint import (
     parse,
 )
 from eventstore.envelope import CHAIN_TAG, GENESIS, Envelope
+from eventstore.errors import VerificationFailed
 from eventstore.merkle import HASH_BYTES, CompactRange
 from security.keyfile import KeyFileError
 from security.signing import VKEY_LIMIT, VerifierKey
@@ -42,7 +43,7 @@ LIMITS = {
 }
 
 
-class HistoryMismatch(TradeBotError):
+class HistoryMismatch(VerificationFailed):
     """A history that does not hold; the text names the first bad event (exit code 1)."""
 
 

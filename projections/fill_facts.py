@@ -27,7 +27,8 @@ from aggregates.order_messages import OrderFilled, Side, Sleeve
 from eventstore.codec import decode, encode
 
 _DIGITS = {QUANTITY_SCALE: 9, PRICE_SCALE: 6}
-_SHORT = 16  # digits and a point: plain numbers of this length fit into 64 bits, scaled
+_POWERS: list[int] = [10**n for n in range(20)]
+_SHORT = 10  # digits of what fits into 64 bits, scaled
 
 
 class FillTerms(NamedTuple):
@@ -118,8 +119,10 @@ def fill_facts(row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _moment(text: str) -> str:
-    if len(text) == 20 and text[19] == "Z":  # a whole second, as nearly always
+    if text[19:] == "Z":
         return text[:19] + ".000000Z"
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":
+        return text
     return utc_text(datetime.fromisoformat(text))
 
 
@@ -138,17 +141,20 @@ def _decimal(text: str) -> Decimal:
 def _scaled(text: str, scale: int) -> int:
     whole, _, fraction = text.partition(".")
     digits = _DIGITS[scale]
-    if len(text) < _SHORT and len(fraction) <= digits and (whole + fraction).isdecimal():
-        return int(whole + fraction.ljust(digits, "0"))
+    number = whole + fraction
+    if len(number) < _SHORT and len(fraction) <= digits and number.isdecimal():
+        return int(number) * _POWERS[digits - len(fraction)]
     return to_scaled(_decimal(text), scale, "price" if scale == PRICE_SCALE else "quantity")
 
 
 def _minor(text: str, digits: int) -> int:
     whole, _, fraction = text.partition(".")
-    if len(text) < _SHORT and (whole + fraction).isdecimal():
-        if len(fraction) <= digits:
-            return int(whole + fraction.ljust(digits, "0"))
-        return divide_half_even(int(whole + fraction), 10 ** (len(fraction) - digits))
+    number = whole + fraction
+    if len(number) < _SHORT and number.lstrip("-").isdecimal():
+        spare = digits - len(fraction)
+        if spare >= 0:
+            return int(number) * _POWERS[spare]
+        return divide_half_even(int(number), _POWERS[-spare])
     return minor_units(_decimal(text), digits)
 
 

@@ -30,7 +30,7 @@ from projections.base import Projection, Reader
 from projections.cost_pools import Movement
 from projections.fill_facts import FillFacts, FillTerms, fill_facts, utc_text
 from projections.ledger_cost import CostBook
-from projections.ledger_rows import Cause, LedgerRows
+from projections.ledger_rows import LINES, Cause, LedgerRows
 from projections.posting_rules import (
     RULES,
     RULES_VERSION,
@@ -55,7 +55,6 @@ FOLDED: tuple[type[Event], ...] = (
     BooksOpened, RulesAdopted, PeriodClosed, EntryReversed, ChartAdopted, InstrumentRegistered,
     InstrumentRenamed, InstrumentSplit, OrderFilled, *CAPITAL_WORDS,
 )  # fmt: skip
-NO_GAIN = (0, 0)
 _GAINS = ("gain_short_term", "gain_long_term")
 # Amounts above this are checked one by one: some sum of them might not fit into 64 bits.
 CHECKED_ABOVE = 2**60
@@ -191,8 +190,8 @@ class Ledger(Projection):
         now = utc_text(e.occurred_at)
         self.connection.execute(
             "INSERT INTO coa_metadata SELECT currency_code, entity_code, jurisdiction_code,"
-            " ?, ?, ?, ?, ? FROM books",
-            (e.chart.version, created[0] or now, now, row.position,
+            " ?, ?, ?, ?, ?, ? FROM books",
+            (e.chart.version, created[0] or now, now, e.effective_date.isoformat(), row.position,
              msgspec.json.encode(e.chart).decode()),
         )  # fmt: skip
         self.connection.executemany(
@@ -212,16 +211,17 @@ class Ledger(Projection):
         while suffix in taken:  # a symbol used again by another company keeps its own account
             suffix, again = f"{e.symbol}~{again}", again + 1
         listed = Listed(e.instrument_id, e.symbol, e.name, e.kind, e.multiplier, suffix)
-        self._list(row, listed)
+        self._list(row, e, listed)
 
     def _renamed(self, row: Envelope, e: InstrumentRenamed) -> None:
-        self._list(row, self._instrument(e.instrument_id)._replace(symbol=e.symbol))
+        self._list(row, e, self._instrument(e.instrument_id)._replace(symbol=e.symbol))
 
-    def _list(self, row: Envelope, listed: Listed) -> None:
+    def _list(self, row: Envelope, event: Event, listed: Listed) -> None:
         self._ways.clear()
         self._instruments[listed.instrument_id] = listed
         self.connection.execute(
-            "INSERT INTO instruments VALUES (?, ?, ?, ?, ?, ?, ?)", (row.position, *listed)
+            "INSERT INTO instruments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.position, event.effective_date.isoformat(), *listed),
         )
 
     def _instrument(self, instrument_id: str) -> Listed:
@@ -260,49 +260,34 @@ class Ledger(Projection):
         if effective <= rows.closed_through:
             posted_on = rows.posting_date(effective)
         gross = gross_amount(units, price, way.factor)
-        pool = self.costs.pool(account)
-        if (effective, position) < pool.last:
-            cost, short, long = self._late_fill(facts, way, topic, gross)
-        elif sold:
-            cost, short, long, relieved = pool.sell(effective, position, units, gross)
-            for lot, _, lot_units, lot_cost in relieved:
-                rows.lots += (position, position, lot, posted_on, lot_units, lot_cost)
-        else:
-            pool.buy(effective, position, units, gross)
-            cost, short, long = -gross, 0, 0
+        cost, short, long = self._move(facts, way, topic, gross, posted_on)
         signed = -units if sold else units
-        lines = self._fill_lines(
-            way, (-cost, signed), gross, (short, long), commission, fees, stated
-        )
-        if way.checked or gross > CHECKED_ABOVE or pool.cost > CHECKED_ABOVE:
-            rows.check(lines)
         number = rows.place(position, posted_on)
         rows.entries += (
             number, position, position, posted_on, timestamp, way.terms_id, size, price_text,
             short + long - commission - fees if sold else None, reference, settles_on, None,
         )  # fmt: skip
-        rows.add_lines(number, lines)
         rows.movements += (position, account, effective, posted_on, signed, gross)
-
-    def _fill_lines(
-        self, way: FillWay, security: tuple[int, int], gross: int, gains: tuple[int, int],
-        commission: int, fees: int, stated: int | None,
-    ) -> list[tuple[str, int, int]]:  # fmt: skip
-        lines = [(way.security, *security)]
-        computed = (gross if way.sold else -gross) - commission - fees
+        computed = (gross if sold else -gross) - commission - fees
         # where the broker states an amount, that is booked
         cash = computed if stated is None else stated
+        posting = number * LINES
+        lines = [posting, account, -cost, signed]
         if cash:
-            lines.append((way.cash, cash, 0))
-        if gains != NO_GAIN:
-            lines += gain_lines(self._mapping, *gains)
+            lines += (posting := posting + 1, way.cash, cash, 0)
+        if short or long:
+            for line in gain_lines(self._mapping, short, long):
+                lines += (posting := posting + 1, *line)
         if commission:
-            lines.append((way.commissions, commission, 0))
+            lines += (posting := posting + 1, way.commissions, commission, 0)
         if fees:
-            lines.append((way.fees, fees, 0))
+            lines += (posting := posting + 1, way.fees, fees, 0)
         if residue := computed - cash:
-            lines.append((self._mapping[self._rules.residue_role(residue)], residue, 0))
-        return lines
+            role = self._rules.residue_role(residue)
+            lines += (posting + 1, self._mapping[role], residue, 0)
+        if way.checked or max(gross, abs(cost)) > CHECKED_ABOVE:
+            rows.check(list(map(Line, lines[1::4], lines[2::4], lines[3::4])))
+        rows.lines += lines
 
     def _way(self, topic: str, terms: FillTerms) -> FillWay:
         """The accounts of a fill under the chart and the rules in force, looked up once."""
@@ -327,19 +312,26 @@ class Ledger(Projection):
         self._ways[terms] = way
         return way
 
-    def _late_fill(
-        self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int
+    def _move(
+        self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int, posted_on: str
     ) -> tuple[int, int, int]:
-        """A fill dated before others of its pool: what it changes for later sales is re-costed.
-
-        Cost relieved (negative: added), short-term and long-term gain.
-        """
-        f = FillFacts._make(facts)
-        kind: Literal["buy", "sell"] = "sell" if way.sold else "buy"
-        movement = Movement(f.effective, f.position, kind, f.units, gross)
-        cause = Cause(f.position, topic, f.timestamp)
-        outcome = self.costs.insert_late(cause, way.security, movement)
-        return -outcome.cost, outcome.gain_short, outcome.gain_long
+        """Fold a fill into its pool: cost relieved (negative: added), short and long-term gain."""
+        position, effective, units = facts[0], facts[2], facts[5]
+        account, rows = way.security, self.rows
+        pool = self.costs.pools.get(account) or self.costs.load(account)
+        if (effective, position) < pool.last:  # what it changes for later sales is re-costed
+            kind: Literal["buy", "sell"] = "sell" if way.sold else "buy"
+            movement = Movement(effective, position, kind, units, gross)
+            cause = Cause(position, topic, FillFacts._make(facts).timestamp)
+            outcome = self.costs.insert_late(cause, account, movement)
+            return -outcome.cost, outcome.gain_short, outcome.gain_long
+        if not way.sold:
+            pool.buy(effective, position, units, gross)
+            return -gross, 0, 0
+        cost, short, long, relieved = pool.sell(effective, position, units, gross)
+        for lot, _, lot_units, lot_cost in relieved:
+            rows.lots += (position, position, lot, posted_on, lot_units, lot_cost)
+        return cost, short, long
 
     def _capital(self, row: Envelope, e: Any) -> None:
         check_currency(e.currency, self._currency)

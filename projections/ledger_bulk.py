@@ -76,6 +76,7 @@ class LedgerBulk:
     """Reads the connection of one LedgerQueries; never writes."""
 
     def __init__(self, ledger: LedgerQueries) -> None:
+        self._ledger = ledger
         self._c: sqlite3.Connection = ledger._c
 
     # -- entries ---------------------------------------------------------------------------
@@ -154,8 +155,8 @@ class LedgerBulk:
         return [msgspec.json.decode(text, type=Chart) for (text,) in rows]
 
     def accounts(self, as_of: AsOf = NOW) -> dict[str, Account]:
-        """Each main account by code, as the newest chart that still has it describes it."""
-        return {a.code: a for chart in self.charts(as_of) for a in chart.accounts}
+        """Each main account by code (see LedgerQueries.accounts)."""
+        return self._ledger.accounts(as_of)
 
     def role_codes(self, as_of: AsOf = NOW) -> dict[str, frozenset[str]]:
         """Every code that a role was ever mapped to: old entries stay where they were posted."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from aggregates.books import UnitMovement
-from aggregates.chart_of_accounts import Chart
+from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
 from projections.ledger_points import LedgerPoints
@@ -55,32 +55,40 @@ class LedgerQueries:
         return self._books
 
     def chart(self, as_of: AsOf = NOW) -> Chart:
-        """The chart in force as known at the position."""
+        """The chart in force on the date, as known at the position."""
         row = self._c.execute(
-            "SELECT coa_json FROM coa_metadata WHERE position <= ? ORDER BY coa_version DESC",
-            as_of.parameters[1:],
+            f"SELECT coa_json FROM coa_metadata WHERE {as_of.where()} ORDER BY coa_version DESC",
+            as_of.parameters,
         ).fetchone()
         if row is None:
             raise DomainError("No chart of accounts was in force at that time.")
         return _chart(row[0])
 
-    def account_name(self, code: str) -> str:
+    def accounts(self, as_of: AsOf = NOW) -> dict[str, Account]:
+        """Accounts by code, each as the chart in force has it; one that this chart does not have,
+        as the last chart before it, or else the first after it, does."""
+        day, position = as_of.parameters
+        rows = self._c.execute(
+            "SELECT coa_json FROM coa_metadata WHERE position <= ?1 ORDER BY effective_date <= ?2,"
+            " CASE WHEN effective_date <= ?2 THEN coa_version ELSE -coa_version END",
+            (position, day),
+        )
+        return {a.code: a for (text,) in rows for a in _chart(text).accounts}
+
+    def account_name(self, code: str, as_of: AsOf = NOW) -> str:
         """Name of an account; a security's sub-account also says which security."""
-        main, _, suffix = code.partition(".")
-        account = self.chart().account(main)
-        name = account.name if account else main
-        return f"{name}: {suffix}" if suffix else name
+        return _name(self.accounts(as_of), code)
 
     # -- balances --------------------------------------------------------------------------
 
     def balances(self, as_of: AsOf = NOW) -> list[Balance]:
         """Every account that has a balance or units, by code."""
-        chart, currency = self.chart(), self.books().currency
+        accounts, currency = self.accounts(as_of), self.books().currency
         return [
             Balance(
                 code=code,
-                account=self.account_name(code),
-                type=chart.type_of(code),
+                account=_name(accounts, code),
+                type=accounts[code.partition(".")[0]].type,
                 currency=currency,
                 amount=self._money(amount),
                 quantity=_units(quantity) if "." in code else None,
@@ -132,8 +140,9 @@ class LedgerQueries:
             found: Iterator[Any] = map(self._transaction, numbers)
         else:
             found = self._filtered(as_of, since, account, position, newest_first, limit, offset)
+        accounts = self.accounts(as_of)
         for row in found:
-            yield self._entry(row)
+            yield self._entry(row, accounts)
 
     def _page(
         self, as_of: AsOf, since: date | None, newest_first: bool, limit: int, offset: int
@@ -214,8 +223,8 @@ class LedgerQueries:
             suffix: rest
             for suffix, *rest in self._c.execute(
                 "SELECT account_suffix, symbol, instrument_id, name, kind, multiplier"
-                " FROM instruments WHERE position <= ? ORDER BY position",
-                as_of.parameters[1:],
+                " FROM instruments WHERE position <= ? ORDER BY effective_date <= ?, position",
+                as_of.parameters[::-1],
             )
         }
         found = []
@@ -276,7 +285,7 @@ class LedgerQueries:
     def _money(self, minor: int) -> Decimal:
         return from_scaled(minor, 10 ** self.books().exponent)
 
-    def _entry(self, row: tuple[Any, ...]) -> Entry:
+    def _entry(self, row: tuple[Any, ...], accounts: dict[str, Account]) -> Entry:
         fields = dict(zip(Entry.__struct_fields__, row, strict=False))
         postings = self._c.execute(
             "SELECT account_code, amount, quantity FROM entry_lines WHERE posting_id BETWEEN"
@@ -288,13 +297,19 @@ class LedgerQueries:
         fields["postings"] = tuple(
             Posting(
                 code=code,
-                account=self.account_name(code),
+                account=_name(accounts, code),
                 amount=self._money(amount),
                 quantity=_units(quantity) if "." in code else None,
             )
             for code, amount, quantity in postings
         )
         return Entry(**fields)
+
+
+def _name(accounts: dict[str, Account], code: str) -> str:
+    main, _, suffix = code.partition(".")
+    name = accounts[main].name if main in accounts else main
+    return f"{name}: {suffix}" if suffix else name
 
 
 @lru_cache(16)

@@ -187,15 +187,8 @@ class LedgerRows:
             cause.timestamp, self.terms(cause.topic, strategy, ticker, side, sleeve, context),
             size, None, pnl, reference, "", description,
         )  # fmt: skip
-        self.add_lines(number, lines)
-
-    def add_lines(self, number: int, lines: Sequence[tuple[str, int, int]]) -> None:
-        """The postings of entry ``number``."""
-        flat, posting = self.lines, number * LINES
-        for line in lines:
-            flat.append(posting)
-            flat += line
-            posting += 1
+        for posting, line in enumerate(lines, number * LINES):
+            self.lines += (posting, *line)
 
     def check(self, lines: Sequence[tuple[str, int, int]]) -> None:
         """Double entry, and every account against the chart in force, as it is posted (M02)."""

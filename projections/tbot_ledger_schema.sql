@@ -30,6 +30,7 @@ CREATE TABLE coa_metadata (
     coa_version INTEGER PRIMARY KEY,
     created_at_utc TEXT NOT NULL,
     last_updated_utc TEXT NOT NULL,
+    effective_date TEXT NOT NULL,
     position INTEGER NOT NULL,
     coa_json TEXT NOT NULL
 ) STRICT;
@@ -57,6 +58,7 @@ CREATE TABLE period_closes (
 -- account_suffix is what follows the point in 1110.SYM; it stays when the symbol changes.
 CREATE TABLE instruments (
     position INTEGER PRIMARY KEY,
+    effective_date TEXT NOT NULL,
     instrument_id TEXT NOT NULL,
     symbol TEXT NOT NULL,
     name TEXT NOT NULL,

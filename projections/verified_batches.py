@@ -20,8 +20,7 @@ from typing import IO, Any
 
 import apsw
 
-from aggregates.errors import TradeBotError
-from eventstore.errors import StoreUnreadable
+from eventstore.errors import HistoryBroken, StoreUnreadable
 from eventstore.schema import BUSY_TIMEOUT_S, open_reader
 from eventstore.verification import BrokenChain, chained, claimed_head
 from projections.base import FOLD_ERRORS, Batch, Projection
@@ -30,10 +29,6 @@ ROWS_A_BATCH = 10_000  # of history, passed over ones included
 FACTS_EVERY = 2  # batches: facts are found here for every second one, which evens out the work
 PIPE_BYTES = 1 << 20
 _LENGTH = struct.Struct(">Q")
-
-
-class HistoryBroken(TradeBotError):
-    """The chain does not hold, so that nothing is built from it."""
 
 
 def verified_batches(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from config.paths import DataFolder
-from eventstore.history_format import Chain, HistoryMismatch
+from eventstore.history_format import Chain
 from projections.base import Progress
 from runtime import cli_read
 from runtime.cli_options import FAILED
@@ -19,17 +17,6 @@ from runtime.history_transfer import export_history, import_history
 from runtime.queries import Queries
 
 
-@contextmanager
-def _failing() -> Iterator[None]:
-    """A history that does not hold is a failed verification."""
-    try:
-        yield
-    except HistoryMismatch as e:
-        click.echo(f"tbot: {e}", err=True)
-        sys.exit(FAILED)
-
-
-@_failing()
 def export(data_dir: Path, output: Path, progress: Progress) -> None:
     """Verify the store, write it and its checkpoints to one file, say what was written."""
     folder = DataFolder(data_dir)
@@ -47,7 +34,6 @@ def export(data_dir: Path, output: Path, progress: Progress) -> None:
     click.echo("It holds every payload in clear, and no key: keep it from others' eyes.")
 
 
-@_failing()
 def load(source: Path, data_dir: Path, progress: Progress) -> None:
     """Make a data folder of an exported history, and say what it can and cannot do."""
     folder = DataFolder(data_dir)

@@ -37,6 +37,7 @@ def with_errors(command: F) -> F:
     def run(*args: Any, **kwargs: Any) -> Any:
         from aggregates.errors import DomainError, TradeBotError
         from config.errors import ConfigError
+        from eventstore.errors import VerificationFailed
         from security.keyfile import KeyFileError
 
         try:
@@ -44,6 +45,9 @@ def with_errors(command: F) -> F:
         except (DomainError, ConfigError) as e:
             click.echo(f"tbot: {e}", err=True)
             sys.exit(USAGE)
+        except VerificationFailed as e:
+            click.echo(f"tbot: {e}", err=True)
+            sys.exit(FAILED)
         except (TradeBotError, KeyFileError, OSError) as e:
             click.echo(f"tbot: {e}", err=True)
             sys.exit(UNREADABLE)

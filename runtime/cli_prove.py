@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,7 +11,7 @@ import msgspec
 from aggregates.errors import DomainError
 from config.clock import from_micros
 from config.paths import DataFolder
-from eventstore.checkpoint import Checkpoint, CheckpointMismatch
+from eventstore.checkpoint import Checkpoint
 from exporters.files import write_atomically
 from projections.base import Progress
 from runtime import cli_read
@@ -27,17 +25,6 @@ from security.keyfile import random_key
 from security.signing import VerifierKey
 
 
-@contextmanager
-def _failing() -> Iterator[None]:
-    """A checkpoint that does not belong to this history is a failed verification."""
-    try:
-        yield
-    except CheckpointMismatch as e:
-        click.echo(f"tbot: {e}", err=True)
-        sys.exit(FAILED)
-
-
-@_failing()
 def checkpoint(data_dir: Path, output: Path, progress: Progress) -> None:
     """Verify the chain, sign where it stands, keep it, and write it for others."""
     vkey = output.with_suffix(".vkey")
@@ -64,7 +51,6 @@ def _fresh_seed(folder: DataFolder) -> bytes:
     return random_key()
 
 
-@_failing()
 def verify_checkpoint(data_dir: Path, path: Path, key: Path | None, progress: Progress) -> None:
     """Say that the checkpoint holds, or exit 1 with what does not."""
     signer = VerifierKey.read(key) if key is not None else None
@@ -73,14 +59,12 @@ def verify_checkpoint(data_dir: Path, path: Path, key: Path | None, progress: Pr
     click.echo(f"The books equal their replay under posting rules {claimed.rules_version}.")
 
 
-@_failing()
 def entry(data_dir: Path, position: int, output: Path) -> None:
     proof, signed = entry_proof(DataFolder(data_dir), position)
     write_atomically(output, proof)
     click.echo(f"Wrote {output}: event {position:,} under the checkpoint of {_words(signed)}.")
 
 
-@_failing()
 def consistency(data_dir: Path, one: Path, other: Path, output: Path) -> None:
     proof, first, second = consistency_proof(DataFolder(data_dir), one, other)
     write_atomically(output, proof)

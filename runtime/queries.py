@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aggregates.chart_of_accounts import Chart
+from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import DomainError
 from aggregates.period import period_of, span_of
 from config.clock import from_micros, to_micros
@@ -192,8 +192,11 @@ class Queries:
     def count_entries(self, as_of: AsOf = NOW) -> int:
         return self._current().books.count_entries(as_of)
 
-    def account_name(self, code: str) -> str:
-        return self._current().books.account_name(code)
+    def account(self, code: str, as_of: AsOf = NOW) -> tuple[Account, str] | None:
+        """The main account of a code, and the name of the account itself; None if there is none."""
+        books = self._current().books
+        main = books.accounts(as_of).get(code.partition(".")[0])
+        return (main, books.account_name(code, as_of)) if main else None
 
     def register(
         self, account: str, as_of: AsOf = NOW, *, limit: int = -1, offset: int = 0

@@ -106,7 +106,7 @@ def journal() -> str:
 def account(code: str) -> str:
     around, queries = frame(), shared().queries
     page = number("page", 1, 1)
-    listed = queries.chart().account(code.partition(".")[0])
+    listed = queries.account(code, around.clocks)
     if listed is None:
         raise NotThere(f"There is no account {code[:40]} in the chart of accounts.")
     below = [b for b in queries.balances(around.clocks) if b.code.startswith(f"{code}.")]
@@ -119,8 +119,8 @@ def account(code: str) -> str:
     return render_template(
         "account.html",
         code=code,
-        name=queries.account_name(code),
-        type=TYPES[listed.type],
+        name=listed[1],
+        type=TYPES[listed[0].type],
         lines=found[:LINES],
         more=len(found) > LINES,
         page=page,

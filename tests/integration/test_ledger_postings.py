@@ -636,6 +636,34 @@ def test_entries_keep_the_chart_that_was_in_force(keeper: Any) -> None:
     assert keeper.books.account_name("5021") == "New 5021"
 
 
+def test_names_are_those_of_the_date_asked_for(keeper: Any) -> None:
+    """Under the date and the known-at; an account that a chart no longer has keeps its name."""
+    fee = keeper.capital(capital.RecordFee, "1.00")
+    chart = keeper.books.chart()
+    renamed = [
+        msgspec.structs.replace(a, name="Bank fees") if a.code == "5020" else a
+        for a in chart.accounts
+    ]
+    second = msgspec.structs.replace(chart, version=2, accounts=tuple(renamed))
+    known = keeper.do(AdoptChart, "2024-02-01", chart=second, reason="clearer")
+    kept = tuple(a for a in renamed if a.code != "5020")
+    moved = chart.mapping | {"fees": "5010"}
+    third = msgspec.structs.replace(chart, version=3, accounts=kept, mapping=moved)
+    keeper.do(AdoptChart, "2024-03-01", chart=third, reason="one account for both")
+
+    def name(day: str | None, position: int | None = None) -> str:
+        as_of = AsOf(date=date.fromisoformat(day) if day else None, position=position)
+        (entry,) = keeper.books.journal(as_of, position=fee)
+        (balance,) = [b for b in keeper.books.balances(as_of) if b.code == "5020"]
+        assert balance.account == entry.postings[0].account
+        return str(balance.account)
+
+    first = next(a.name for a in chart.accounts if a.code == "5020")
+    assert name("2024-01-31") == name(None, known - 1) == first
+    assert name("2024-02-15") == name(None, known) == "Bank fees"
+    assert name(None) == "Bank fees"
+
+
 def test_one_account_may_hold_all_gains(keeper: Any) -> None:
     adopt(keeper, gain_long_term="4010")
     keeper.buy("10", "10.00", "2023-01-02")
