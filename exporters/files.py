@@ -50,11 +50,12 @@ def writing_atomically(path: Path) -> Iterator[BinaryIO]:
             f"{path} could not be written: {e.strerror or e}. The file that was there before is "
             "unchanged. Make room or set the folder's permissions, then export again."
         ) from None
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

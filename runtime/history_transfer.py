@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -16,7 +15,7 @@ from eventstore.envelope import Envelope
 from eventstore.history_file import HistoryFile, write_history
 from eventstore.history_format import Chain, HistoryMismatch, HistoryUnreadable
 from eventstore.history_load import load_rows
-from exporters.files import write_atomically, writing_atomically
+from exporters.files import sync, write_atomically, writing_atomically
 from projections.base import Progress, no_progress
 from runtime.checkpoints import kept
 from security.signing import VerifierKey
@@ -59,7 +58,7 @@ def import_history(
         except OSError:
             _check_target(target)
             raise
-        _sync(target.parent)
+        sync(target.parent)
     return history
 
 
@@ -109,12 +108,4 @@ def _rows(made: DataFolder, history: HistoryFile) -> Iterator[Envelope]:
 
 def _sync_all(root: Path) -> None:
     for path in (root, *root.rglob("*")):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from config.failpoints import reach
 from config.paths import DataFolder
 from eventstore.feed import Feed, event_of
 from exporters.errors import ExportError
+from exporters.files import sync
 from projections.base import Progress, Projection, no_progress
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
@@ -152,15 +152,8 @@ def rebuild_ledger(
     finally:
         ledger.close()
     reach("rebuild.folded")
-    _sync(partial)
+    sync(partial)
     reach("rebuild.synced")
     partial.rename(target)
+    sync(target.parent)
     return digest, position
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
