@@ -8,16 +8,18 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.appends import measure_appends
+from benchmarks.asking import measure_questions
 from benchmarks.catching_up import measure_catch_up
 from benchmarks.machine import file_system, machine_line, version_of
 from benchmarks.made_history import write_history
 from benchmarks.measure import ProgramFailed
+from benchmarks.proving import measure_proofs
 from benchmarks.rebuilding import Unequal, measure_rebuild
 from benchmarks.report import Section, as_json, as_text
 from benchmarks.starting import measure_starts
 from benchmarks.verifying import measure_verification
 
-PARTS = ("appends", "views", "verification", "rebuild", "start")
+PARTS = ("appends", "views", "verification", "rebuild", "questions", "proofs", "start")
 SAMPLE_FILLS = 20_000  # for what need not be measured on the whole history
 
 
@@ -64,11 +66,16 @@ def measure(wanted: argparse.Namespace, folder: Path) -> list[Section]:
             sections.append(measure_catch_up(folder, sample, rounds, tell))
         if "verification" in wanted.only:
             sections.append(measure_verification(sample, rounds, tell))
-    if "rebuild" in wanted.only:
+    if {"rebuild", "questions", "proofs"} & set(wanted.only):
         tell(f"making a history of {wanted.trades:,} trades")
         store = folder / "events.db"
         write_history(store, wanted.trades)
-        sections.append(measure_rebuild(folder, store, wanted.trades, rounds, tell))
+        if "rebuild" in wanted.only:
+            sections.append(measure_rebuild(folder, store, wanted.trades, rounds, tell))
+        if "questions" in wanted.only:
+            sections.append(measure_questions(folder, store, wanted.trades, tell))
+        if "proofs" in wanted.only:
+            sections.append(measure_proofs(folder, store, rounds, tell))
     if "start" in wanted.only:
         sections.append(measure_starts(folder, rounds, tell))
     return sections

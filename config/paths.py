@@ -49,6 +49,11 @@ class DataFolder:
         return self.root / "storage" / "projections" / "performance.db"
 
     @property
+    def merkle_nodes(self) -> Path:
+        """Nodes of the Merkle tree over the store; made anew with every checkpoint."""
+        return self.root / "storage" / "projections" / "merkle.nodes"
+
+    @property
     def simulated_broker(self) -> Path:
         """The simulated broker's own file: the other side, not a view of our events."""
         return self.root / "simulated_broker" / "broker.db"

@@ -10,17 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import sqlite3
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from aggregates.errors import TradeBotError
 from config.clock import from_micros, to_micros
-from eventstore.errors import StoreUnreadable
+from eventstore.errors import VerificationFailed
 from eventstore.merkle import HASH_BYTES
-from eventstore.schema import open_reader, unreadable
 from security.signing import SigningKey, VerifierKey, is_key_name
 
 SIZE_LIMIT = 65_536  # bytes; our own take about five hundred
@@ -39,7 +36,7 @@ class CheckpointUnreadable(TradeBotError):
     """Not a checkpoint, cut, doubled, or of a newer version: nothing was changed (exit code 3)."""
 
 
-class CheckpointMismatch(TradeBotError):
+class CheckpointMismatch(VerificationFailed):
     """A checkpoint and a store, key or proof that do not belong together (exit code 1)."""
 
 
@@ -175,31 +172,4 @@ def check_signature(signed: SignedCheckpoint, key: VerifierKey, where: str) -> N
         raise CheckpointMismatch(
             f"FORGED: the signature of {where} does not belong to its text. Nothing was changed; "
             "get the checkpoint again from where it is kept."
-        )
-
-
-def event_hashes(store: Path, until: int) -> Iterator[bytes]:
-    """The stored chain hashes from event 1 to ``until``. Raises StoreUnreadable at a gap.
-
-    They are taken as they are stored: whether they follow from the events is what verify checks.
-    """
-    connection = open_reader(store)
-    good = 0
-    try:
-        rows = connection.execute(
-            "SELECT position, hash FROM stored_events WHERE position <= ? ORDER BY position",
-            (until,),
-        )
-        for position, found in rows:
-            if position != good + 1 or not isinstance(found, bytes) or len(found) != HASH_BYTES:
-                break
-            good += 1
-            yield found
-    except sqlite3.Error as e:
-        raise unreadable(str(store), e) from None
-    finally:
-        connection.close()
-    if good != until:
-        raise StoreUnreadable(
-            f"{store} has no sound event {good + 1}. Nothing was changed; run `tbot verify`."
         )

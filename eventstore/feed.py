@@ -10,6 +10,8 @@ from typing import Any
 from aggregates.base import Event
 from eventstore.codec import decode
 from eventstore.envelope import COLUMN_LIST, Envelope
+from eventstore.errors import StoreUnreadable
+from eventstore.merkle import HASH_BYTES
 from eventstore.recorder import Head, read_head
 from eventstore.schema import open_reader, unreadable
 
@@ -60,6 +62,28 @@ class Feed:
     def at(self, position: int) -> Envelope | None:
         found = self.read(position - 1, 1, position)
         return found[0] if found else None
+
+    def hashes(self, after: int, until: int) -> list[bytes]:
+        """The chain hashes of ``after < position <= until``. Raises StoreUnreadable at a gap.
+
+        They are taken as they are stored: whether they follow from the events, verify checks.
+        """
+        sql = (
+            "SELECT position, hash FROM stored_events WHERE position > ? AND position <= ?"
+            " ORDER BY position"
+        )
+        found: list[bytes] = []
+        for position, stored in self._rows(sql, (after, until)):
+            due = position == after + len(found) + 1
+            if not due or not isinstance(stored, bytes) or len(stored) != HASH_BYTES:
+                break
+            found.append(stored)
+        if len(found) < until - after:
+            raise StoreUnreadable(
+                f"{self.path} has no sound event {after + len(found) + 1}. Nothing was changed; "
+                "run `tbot verify`."
+            )
+        return found
 
     def all(self, after: int = 0, batch: int = 2000) -> Iterator[Envelope]:
         """Every row after a position, batch by batch, so that memory stays flat."""

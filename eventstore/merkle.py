@@ -22,6 +22,21 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """The same of many."""
+    return [hashlib.sha256(b"\x00" + entry).digest() for entry in entries]
+
+
+def higher(nodes: list[bytes], heights: int) -> list[bytes]:
+    """The roots of the complete subtrees over each 2^``heights`` of these neighbours."""
+    for _ in range(heights):
+        nodes = [
+            hashlib.sha256(b"\x01" + left + right).digest()
+            for left, right in zip(nodes[::2], nodes[1::2], strict=True)
+        ]
+    return nodes
+
+
 class CompactRange:
     """A tree that only grows: it keeps the roots of its complete subtrees, O(log n) hashes."""
 
@@ -45,27 +60,14 @@ class CompactRange:
         return node
 
 
-class MerkleTree:
-    """A tree that proves: every complete subtree is kept, 64 bytes an entry."""
+class ProvingTree:
+    """A tree of ``size`` leaves that proves. Subclasses say how a complete subtree is found."""
 
-    def __init__(self, entries: Iterable[bytes] = ()) -> None:
-        self.size = 0
-        self._levels: list[bytearray] = []  # [h]: the roots of the subtrees of 2^h leaves
-        for entry in entries:
-            self.append(entry)
+    size = 0
 
-    def append(self, entry: bytes) -> None:
-        node, index, height = leaf_hash(entry), self.size, 0
-        while True:
-            if height == len(self._levels):
-                self._levels.append(bytearray())
-            level = self._levels[height]
-            level += node
-            if not index & 1:  # a left child waits for its sibling
-                break
-            node = node_hash(bytes(level[-2 * HASH_BYTES : -HASH_BYTES]), node)
-            index, height = index >> 1, height + 1
-        self.size += 1
+    def _node(self, height: int, number: int) -> bytes:
+        """The root of the complete subtree of the leaves from ``number`` * 2^``height`` on."""
+        raise NotImplementedError
 
     def root(self, size: int) -> bytes:
         """The root when the tree had ``size`` leaves. Raises ValueError beyond its end."""
@@ -106,9 +108,8 @@ class MerkleTree:
 
     def _subtree(self, start: int, end: int) -> bytes:
         count = end - start
-        if not count & (count - 1):  # complete, and kept
-            at = start // count * HASH_BYTES
-            return bytes(self._levels[count.bit_length() - 1][at : at + HASH_BYTES])
+        if not count & (count - 1):
+            return self._node(count.bit_length() - 1, start // count)
         middle = start + _split(count)
         return node_hash(self._subtree(start, middle), self._subtree(middle, end))
 
@@ -116,6 +117,32 @@ class MerkleTree:
     def _check(low: int, number: int, high: int) -> None:
         if not low <= number <= high:
             raise ValueError(f"{number} is not between {low} and {high}")
+
+
+class MerkleTree(ProvingTree):
+    """In memory: every complete subtree is kept, 64 bytes an entry."""
+
+    def __init__(self, entries: Iterable[bytes] = ()) -> None:
+        self._levels: list[bytearray] = []  # [h]: the roots of the subtrees of 2^h leaves
+        for entry in entries:
+            self.append(entry)
+
+    def append(self, entry: bytes) -> None:
+        node, index, height = leaf_hash(entry), self.size, 0
+        while True:
+            if height == len(self._levels):
+                self._levels.append(bytearray())
+            level = self._levels[height]
+            level += node
+            if not index & 1:  # a left child waits for its sibling
+                break
+            node = node_hash(bytes(level[-2 * HASH_BYTES : -HASH_BYTES]), node)
+            index, height = index >> 1, height + 1
+        self.size += 1
+
+    def _node(self, height: int, number: int) -> bytes:
+        at = number * HASH_BYTES
+        return bytes(self._levels[height][at : at + HASH_BYTES])
 
 
 def _split(count: int) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from aggregates.errors import TradeBotError
 from eventstore.checkpoint import CheckpointMismatch, SignedCheckpoint, check_signature, parse
 from eventstore.envelope import Envelope, chain_hash, commitment_of
-from eventstore.merkle import MerkleTree, leaf_hash, verify_consistency, verify_inclusion
+from eventstore.merkle import ProvingTree, leaf_hash, verify_consistency, verify_inclusion
 from security.signing import VerifierKey
 
 SIZE_LIMIT = 16 * 1024 * 1024  # bytes; an event and 64 hashes are far below
@@ -72,7 +72,7 @@ P = TypeVar("P", EntryProof, ConsistencyProof)
 
 
 def prove_entry(
-    row: Envelope, previous: bytes, blind: bytes, tree: MerkleTree, signed: SignedCheckpoint
+    row: Envelope, previous: bytes, blind: bytes, tree: ProvingTree, signed: SignedCheckpoint
 ) -> EntryProof:
     """``tree`` holds at least the events of the checkpoint, and the row is one of those."""
     fields: dict[str, Any] = {
@@ -91,7 +91,7 @@ def prove_entry(
 
 
 def prove_consistency(
-    tree: MerkleTree, first: SignedCheckpoint, second: SignedCheckpoint
+    tree: ProvingTree, first: SignedCheckpoint, second: SignedCheckpoint
 ) -> ConsistencyProof:
     """``first`` is the smaller one, or as large."""
     path = tree.consistency(first.checkpoint.size, second.checkpoint.size)

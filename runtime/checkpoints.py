@@ -24,7 +24,6 @@ from eventstore.checkpoint import (
     CheckpointMismatch,
     SignedCheckpoint,
     check_signature,
-    event_hashes,
     origin_of,
     parse,
     read_checkpoint,
@@ -32,7 +31,7 @@ from eventstore.checkpoint import (
 )
 from eventstore.envelope import Envelope
 from eventstore.feed import Feed
-from eventstore.merkle import CompactRange
+from eventstore.merkle_nodes import MerkleNodes
 from exporters.files import write_atomically
 from projections.base import Progress, no_progress
 from projections.ledger import Ledger
@@ -80,14 +79,9 @@ def state_root(ledger: sqlite3.Connection, position: int) -> tuple[int, bytes]:
     return (rules[0] if rules else 0), digest.digest()
 
 
-def pins(store: Path, sizes: Iterable[int]) -> dict[int, Pin]:
-    """Root and head after each of those numbers of events, in one pass with little memory."""
-    wanted, tree, found = set(sizes), CompactRange(), {}
-    for head in event_hashes(store, max(wanted)):
-        tree.append(head)
-        if tree.size in wanted:
-            found[tree.size] = Pin(tree.root(), head)
-    return found
+def pins(feed: Feed, tree: MerkleNodes, sizes: Iterable[int]) -> dict[int, Pin]:
+    """Root and head after each of those numbers of events."""
+    return {size: Pin(tree.root(size), stored_row(feed, size).hash) for size in sizes}
 
 
 # -- making ----------------------------------------------------------------------------------
@@ -114,7 +108,8 @@ def keep_checkpoint(
 ) -> SignedCheckpoint:
     """Sign and keep a checkpoint, its vkey beside it; the same events give the same bytes.
 
-    Nothing is signed that does not continue the newest kept checkpoint. Raises
+    Nothing is signed that does not continue the newest kept checkpoint, and nothing but what
+    follows from the stored rows: the tree's nodes are kept for proofs, and never read here. Raises
     CheckpointMismatch, KeyFileError, StoreUnreadable.
     """
     origin = origin_of(identity_of(feed))
@@ -122,7 +117,9 @@ def keep_checkpoint(
     last = kept(folder)[-1:]
     for signed in last:
         check_length(feed, signed.checkpoint)
-    found = pins(feed.path, [position, *(s.checkpoint.size for s in last)])
+    sizes = [position, *(s.checkpoint.size for s in last)]
+    tree = MerkleNodes.of(feed, max(sizes))
+    found = pins(feed, tree, sizes)
     for signed in last:
         check_pin(feed, signed.checkpoint, found[signed.checkpoint.size], [])
     row = stored_row(feed, position)
@@ -130,6 +127,7 @@ def keep_checkpoint(
     pin = found[position]
     made = Checkpoint(origin, position, pin.root, pin.head, rules, state, row.recorded_at)
     note = sign(made, key)
+    write_atomically(folder.merkle_nodes, tree.to_bytes())
     write_atomically(folder.checkpoint_vkey, f"{key.verifier}\n".encode())
     write_atomically(folder.checkpoint(position), note.encode())
     return parse(note.encode(), str(folder.checkpoint(position)))
@@ -178,7 +176,8 @@ def check_checkpoint(
         check_signature(signed, key or own_key(folder, origin), str(path))
         check_length(feed, claimed)
         earlier = _readable_before(folder, claimed)
-        found = pins(feed.path, [claimed.size, *(c.size for c in earlier)])
+        sizes = [claimed.size, *(c.size for c in earlier)]
+        found = pins(feed, MerkleNodes.of(feed, claimed.size), sizes)
         same = [c.size for c in earlier if found[c.size] == Pin(c.root, c.head)]
         check_pin(feed, claimed, found[claimed.size], same)
         _check_books(folder, feed, claimed, progress)

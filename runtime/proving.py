@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from aggregates.errors import DomainError
 from config.paths import DataFolder
 from eventstore.checkpoint import (
     Checkpoint,
+    CheckpointMismatch,
     SignedCheckpoint,
     check_signature,
-    event_hashes,
     origin_of,
     read_checkpoint,
 )
 from eventstore.envelope import GENESIS, blind_of
 from eventstore.feed import Feed
-from eventstore.merkle import MerkleTree
+from eventstore.merkle_nodes import MerkleNodes
 from eventstore.proofs import (
+    ConsistencyProof,
+    EntryProof,
     check_consistency,
     check_entry,
     prove_consistency,
     prove_entry,
     to_bytes,
 )
-from runtime.checkpoints import Pin, check_length, check_pin, kept, own_key, stored_row
+from runtime.checkpoints import check_length, check_pin, own_key, pins, stored_row
 from runtime.views import identity_of
 from security.keyfile import read_key
 from security.signing import VerifierKey
+
+P = TypeVar("P", EntryProof, ConsistencyProof)
 
 
 def entry_proof(folder: DataFolder, position: int) -> tuple[bytes, Checkpoint]:
@@ -37,22 +44,40 @@ def entry_proof(folder: DataFolder, position: int) -> tuple[bytes, Checkpoint]:
     Raises DomainError when there is no such event or no checkpoint covers it; CheckpointMismatch.
     """
     with closing(Feed(folder.events)) as feed:
-        row = feed.at(position)
-        if row is None:
-            last = feed.head().position
-            raise DomainError(f"There is no event {position}; the store holds 1 to {last}.")
-        newest = kept(folder)[-1:]
-        if not newest or newest[0].checkpoint.size < position:
-            raise DomainError(
-                f"No checkpoint in {folder.checkpoints} covers event {position} yet. Nothing was "
-                "written; make one with `tbot checkpoint -o FILE`, then prove the event."
-            )
-        tree, key = _tree(folder, feed, newest)
-        previous = stored_row(feed, position - 1).hash if position > 1 else GENESIS
-        blind = blind_of(read_key(folder.blind_key), row.originator_id, row.originator_version)
-    proof = prove_entry(row, previous, blind, tree, newest[0])
-    check_entry(proof, key, f"The proof of event {position}")
-    return to_bytes(proof), newest[0].checkpoint
+        return prove_event(folder, feed, position)
+
+
+def prove_event(folder: DataFolder, feed: Feed, position: int) -> tuple[bytes, Checkpoint]:
+    """The same with a store that is open already."""
+    row = feed.at(position)
+    if row is None:
+        last = feed.head().position
+        raise DomainError(f"There is no event {position}; the store holds 1 to {last}.")
+    newest = _newest(folder)
+    if newest is None or newest.checkpoint.size < position:
+        raise DomainError(
+            f"No checkpoint in {folder.checkpoints} covers event {position} yet. Nothing was "
+            "written; make one with `tbot checkpoint -o FILE`, then prove the event."
+        )
+    key = own_key(folder, origin_of(identity_of(feed)))
+    previous = stored_row(feed, position - 1).hash if position > 1 else GENESIS
+    blind = blind_of(read_key(folder.blind_key), row.originator_id, row.originator_version)
+
+    def make(tree: MerkleNodes) -> EntryProof:
+        proof = prove_entry(row, previous, blind, tree, newest)
+        check_entry(proof, key, f"The proof of event {position}")
+        return proof
+
+    return to_bytes(_proven(folder, feed, [newest], key, make)), newest.checkpoint
+
+
+def _newest(folder: DataFolder) -> SignedCheckpoint | None:
+    """The kept checkpoint of the longest history; the others are not read, be they thousands."""
+    if not folder.checkpoints.is_dir():
+        return None
+    with os.scandir(folder.checkpoints) as found:  # a Path for each would take most of the time
+        names = [entry.name for entry in found if entry.name.endswith(".checkpoint")]
+    return read_checkpoint(folder.checkpoints / max(names)) if names else None
 
 
 def consistency_proof(folder: DataFolder, one: Path, other: Path) -> tuple[bytes, int, int]:
@@ -60,24 +85,57 @@ def consistency_proof(folder: DataFolder, one: Path, other: Path) -> tuple[bytes
 
     Raises CheckpointMismatch, CheckpointUnreadable.
     """
-    both = sorted(map(read_checkpoint, (one, other)), key=lambda s: s.checkpoint.size)
     with closing(Feed(folder.events)) as feed:
-        tree, key = _tree(folder, feed, both)
-    proof = prove_consistency(tree, *both)
-    check_consistency(proof, key, "The consistency proof")
+        return prove_growth(folder, feed, one, other)
+
+
+def prove_growth(folder: DataFolder, feed: Feed, one: Path, other: Path) -> tuple[bytes, int, int]:
+    """The same with a store that is open already."""
+    both = sorted(map(read_checkpoint, (one, other)), key=lambda s: s.checkpoint.size)
+    key = own_key(folder, origin_of(identity_of(feed)))
+
+    def make(tree: MerkleNodes) -> ConsistencyProof:
+        proof = prove_consistency(tree, *both)
+        check_consistency(proof, key, "The consistency proof")
+        return proof
+
+    proof = _proven(folder, feed, both, key, make)
     return to_bytes(proof), both[0].checkpoint.size, both[1].checkpoint.size
 
 
-def _tree(
-    folder: DataFolder, feed: Feed, signed: list[SignedCheckpoint]
-) -> tuple[MerkleTree, VerifierKey]:
-    """The tree up to the longest of these checkpoints, each of which it must continue."""
-    key = own_key(folder, origin_of(identity_of(feed)))
+def _proven(
+    folder: DataFolder,
+    feed: Feed,
+    signed: Sequence[SignedCheckpoint],
+    key: VerifierKey,
+    make: Callable[[MerkleNodes], P],
+) -> P:
+    """What ``make`` makes of a tree that these checkpoints, signed by this key, all fit.
+
+    The tree is that of the kept nodes, as far as they go. If it does not fit, either the nodes are
+    damaged or the store is not what was signed: then the stored rows alone decide.
+    """
     for one in signed:
         check_signature(one, key, f"the checkpoint of event {one.checkpoint.size:,}")
         check_length(feed, one.checkpoint)
-    tree = MerkleTree(event_hashes(feed.path, max(s.checkpoint.size for s in signed)))
+    size = max(one.checkpoint.size for one in signed)
+    with closing(MerkleNodes.read(folder.merkle_nodes, feed)) as nodes:
+        try:
+            nodes.grow(size)
+            return _under(feed, signed, nodes, make)
+        except CheckpointMismatch:
+            if not nodes.from_file:
+                raise
+    return _under(feed, signed, MerkleNodes.of(feed, size), make)
+
+
+def _under(
+    feed: Feed,
+    signed: Sequence[SignedCheckpoint],
+    tree: MerkleNodes,
+    make: Callable[[MerkleNodes], P],
+) -> P:
+    found = pins(feed, tree, [one.checkpoint.size for one in signed])
     for one in signed:
-        size = one.checkpoint.size
-        check_pin(feed, one.checkpoint, Pin(tree.root(size), stored_row(feed, size).hash), [])
-    return tree, key
+        check_pin(feed, one.checkpoint, found[one.checkpoint.size], [])
+    return make(tree)

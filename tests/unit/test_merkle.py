@@ -9,10 +9,12 @@ from eventstore.merkle import (
     EMPTY_ROOT,
     CompactRange,
     MerkleTree,
+    ProvingTree,
     leaf_hash,
     verify_consistency,
     verify_inclusion,
 )
+from eventstore.merkle_nodes import MerkleNodes
 
 # The leaves, roots and proofs that the reference implementation of RFC 6962 publishes.
 LEAVES = [
@@ -55,12 +57,24 @@ CONSISTENCY = {
     (6, 8): [FROM_4_TO_6, FROM_6_TO_8, FROM_0_TO_4],
     (2, 5): [FROM_2_TO_4, LEAF_4],
 }
+
+
+class Published:
+    """The leaves as if a store held them."""
+
+    def hashes(self, after: int, until: int) -> list[bytes]:
+        return LEAVES[after:until]
+
+
+TREES = [MerkleTree(LEAVES), MerkleNodes.of(Published(), len(LEAVES))]
+both_trees = pytest.mark.parametrize("tree", TREES, ids=["in memory", "kept nodes"])
 ENTRIES = [f"entry {n}".encode() for n in range(70)]
 TREE = MerkleTree(ENTRIES)
 
 
-def test_roots_of_the_published_trees() -> None:
-    tree, growing = MerkleTree(LEAVES), CompactRange()
+@both_trees
+def test_roots_of_the_published_trees(tree: ProvingTree) -> None:
+    growing = CompactRange()
     assert growing.root() == EMPTY_ROOT
     for size, root in enumerate(ROOTS):
         assert tree.root(size).hex() == root
@@ -69,17 +83,19 @@ def test_roots_of_the_published_trees() -> None:
             growing.append(LEAVES[size])
 
 
+@both_trees
 @pytest.mark.parametrize(("index", "size"), INCLUSION)
-def test_published_inclusion_proofs(index: int, size: int) -> None:
-    path = MerkleTree(LEAVES).inclusion(index, size)
+def test_published_inclusion_proofs(tree: ProvingTree, index: int, size: int) -> None:
+    path = tree.inclusion(index, size)
     assert [node.hex() for node in path] == INCLUSION[index, size]
     root = bytes.fromhex(ROOTS[size])
     assert verify_inclusion(leaf_hash(LEAVES[index]), index, size, path, root)
 
 
+@both_trees
 @pytest.mark.parametrize(("old", "new"), CONSISTENCY)
-def test_published_consistency_proofs(old: int, new: int) -> None:
-    path = MerkleTree(LEAVES).consistency(old, new)
+def test_published_consistency_proofs(tree: ProvingTree, old: int, new: int) -> None:
+    path = tree.consistency(old, new)
     assert [node.hex() for node in path] == CONSISTENCY[old, new]
     roots = bytes.fromhex(ROOTS[old]), bytes.fromhex(ROOTS[new])
     assert verify_consistency(old, new, *roots, path)
