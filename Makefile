@@ -13,11 +13,12 @@ PACKAGES := .venv/.packages-installed
 PROJECT := .venv/.project-installed
 PAGES := web/static/vendor/.installed
 
-.PHONY: help demo run test check bench
+.PHONY: help demo run test crash check bench
 
 ## make demo     five synthetic trading days, then the books (SERVE=1: and the pages)
 ## make run      the bot
 ## make test     all tests
+## make crash    kills at every step, pairs of kills, full disks, many writers (20 minutes)
 ## make check    format, lint, types, imports
 ## make bench    our speed against raw SQLite, hledger and beancount
 ## Options of the program follow in ARGS: make demo ARGS="--seed 7", make test ARGS="-k ledger"
@@ -32,6 +33,9 @@ run: $(PROJECT) $(PAGES)
 
 test: $(PROJECT) $(PAGES)
 	@.venv/bin/pytest $(ARGS)
+
+crash: $(PROJECT)
+	@PROGRAMME=full .venv/bin/pytest tests/crash tests/property/test_commands_model.py $(ARGS)
 
 check: $(PROJECT)
 	.venv/bin/ruff format --check

@@ -15,6 +15,7 @@ from typing import Any
 
 from aggregates.money import Money
 from brokers.port import BrokerError
+from config.failpoints import reach
 
 APPLICATION_ID = 0x54425342  # "TBSB" in the file's header: a simulated broker's file
 SCHEMA_VERSION = 1
@@ -159,6 +160,7 @@ def _create(db: sqlite3.Connection, starting_cash: Money) -> None:
         )
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        reach("broker.lay.written")
     db.execute("COMMIT")
 
 

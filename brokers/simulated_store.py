@@ -20,6 +20,7 @@ from brokers.port import BrokerError, BrokerOrder, BrokerPosition, Execution
 from brokers.simulated_fills import Costs, Fill, RestingOrder, plain
 from brokers.simulated_schema import OPEN, PROOFS, open_file
 from config.clock import from_micros, to_micros
+from config.failpoints import reach
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +53,11 @@ class SimulatedStore:
         """All or nothing. A fault of the file raises BrokerError after everything is undone."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            reach("broker.begun")
             yield
+            reach("broker.written")
             self._db.execute("COMMIT")
+            reach("broker.committed")
         except BaseException as e:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -76,6 +80,7 @@ class SimulatedStore:
              order.quantity_units, order.limit_units, order.stop_units, at, at,
              to_micros(order.expires_at), order.settles_on.isoformat()),
         )  # fmt: skip
+        reach("broker.order_written")
         return self._orders("client_order_id = ?", order.client_order_id)[0]
 
     def add_execution(self, fill: Fill, costs: Costs, executed_at: datetime, at: datetime) -> None:
@@ -87,6 +92,7 @@ class SimulatedStore:
             (order.number, units, fill.price_units, f"{costs.commission:f}", f"{costs.fees:f}",
              costs.net_minor, to_micros(executed_at)),
         )  # fmt: skip
+        reach("broker.execution_written")
         self._db.execute(
             "UPDATE orders SET filled = filled + ?1, updated_at = ?2, state ="
             " CASE filled + ?1 WHEN quantity THEN 'filled' ELSE 'partially_filled' END"
@@ -94,6 +100,7 @@ class SimulatedStore:
             (units, to_micros(at), order.number),
         )
         self._db.execute("UPDATE account SET cash = cash + ?", (costs.net_minor,))
+        reach("broker.cash_written")
         self._db.execute("INSERT OR IGNORE INTO positions VALUES (?, 0)", (order.symbol,))
         self._db.execute(
             "UPDATE positions SET quantity = quantity + ? WHERE symbol = ?",
@@ -106,6 +113,7 @@ class SimulatedStore:
             f" WHERE client_order_id = ? AND {OPEN}",
             (to_micros(at), client_order_id),
         )
+        reach("broker.cancel_written")
 
     def expire(self, until: datetime) -> int:
         """Day orders whose session closed at or before ``until``; returns how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from eventsourcing.utils import Environment, EnvType
 from aggregates.base import Aggregate, NewEvent
 from eventstore.codec import EventMapper
 from eventstore.envelope import CommandContext
-from eventstore.recorder import ChainRecorder, CommandRepeated, Head, StorePool
+from eventstore.recorder import ChainRecorder, Head, StorePool
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -70,17 +71,21 @@ class Store(Application[str]):
             loaded.fold(new.event)
         return loaded
 
-    def record(self, context: CommandContext, *changed: Aggregate) -> list[int]:
+    def alone(self) -> AbstractContextManager[Any]:
+        """A write transaction: until its end nobody else writes, so what is loaded stays true."""
+        return self.chain.datastore.transaction(commit=True)
+
+    def record(
+        self, context: CommandContext, *changed: Aggregate, writing: Any = None
+    ) -> list[int]:
         """Append what the aggregates decided, in one transaction; returns the positions.
 
-        The same command asked again returns the positions of the first time.
+        ``writing`` is what ``alone`` gave, when it was decided there.
+        Raises CommandRepeated, with the first positions, when the command was recorded before.
         """
         decided = [new for aggregate in changed for new in aggregate.collect_events()]
         stored = [self.mapper.to_stored_event(new) for new in decided]
-        try:
-            return list(self.chain.insert_events(stored, context=context))
-        except CommandRepeated as repeated:
-            return repeated.positions
+        return list(self.chain.insert_events(stored, context=context, writing=writing))
 
     def head(self) -> Head:
         return self.chain.head()

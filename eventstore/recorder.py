@@ -16,6 +16,7 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
 )
 
+from config.failpoints import reach
 from eventstore.codec import SealedEvent
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, Envelope, chain_hash
 from eventstore.errors import ClockBehind, CommandConflict, ConcurrentChange, StoreUnreadable
@@ -31,7 +32,9 @@ from eventstore.schema import (
 
 BEHIND_LIMIT_US = 5_000_000  # a clock further behind the head than this refuses entries
 _INSERT = f"INSERT INTO stored_events ({COLUMN_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_SEALED = "originator_id, originator_version, topic, state, schema_version, commitment"
+_SEALED = (
+    "originator_id, originator_version, topic, state, schema_version, commitment, software_version"
+)
 
 
 class Head(NamedTuple):
@@ -60,13 +63,14 @@ class ImmediateConnection(SQLiteConnection):
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
         """All or nothing, a COMMIT that fails included. Raises StoreUnreadable for what SQLite
-        says of the file: locked, full, damaged."""
+        says of the file: locked, full, damaged, a fault of the disk."""
         cursor = self._sqlite_conn.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
             yield cursor  # type: ignore[misc]
             if commit:
                 self._sqlite_conn.commit()
+                reach("store.committed")
         except sqlite3.Error as e:
             if type(e) in (sqlite3.OperationalError, sqlite3.DatabaseError):
                 raise unreadable(self._path, e) from None
@@ -118,13 +122,20 @@ class ChainRecorder(SQLiteApplicationRecorder):
         ]
         return [*identity, *TABLES]
 
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        reach("store.lay.written")
+
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """Append; returns the positions. ``context`` (CommandContext) is required.
 
+        ``writing`` is the caller's own write transaction; without it, this is one.
         Raises CommandRepeated for the same command, CommandConflict for the same id with other
         content, ConcurrentChange when the stream moved on, ClockBehind for entries.
         """
         try:
+            if writing := kwargs.get("writing"):
+                return self._append(writing, stored_events, kwargs["context"])
             with self.datastore.transaction(commit=True) as c:
                 return self._append(c, stored_events, kwargs["context"])
         except (sqlite3.IntegrityError, IntegrityError) as e:
@@ -137,8 +148,10 @@ class ChainRecorder(SQLiteApplicationRecorder):
     ) -> Sequence[int]:
         if not stored_events:
             return []
+        reach("store.append.begun")
         if first := self._recorded_before(c, context):
             raise CommandRepeated(first)
+        reach("store.append.looked_up")
         head = read_head(c)
         self._check_tail(c, head)
         recorded_at = self._recorded_at(head, context)
@@ -150,7 +163,9 @@ class ChainRecorder(SQLiteApplicationRecorder):
             previous = chain_hash(previous, row)
             rows.append((*row[:-1], previous))
         c.executemany(_INSERT, rows)
+        reach("store.append.rows_written")
         c.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (position, previous))
+        reach("store.append.head_written")
         return list(range(head.position + 1, position + 1))
 
     def _check_tail(self, c: Any, head: Head) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from eventstore.errors import StoreUnreadable
@@ -59,6 +60,7 @@ WRITE_PRAGMAS = {
 
 def prepare_writer(connection: sqlite3.Connection, path: str) -> None:
     """Set the pragmas of rule 1 and read them back; raise StoreUnreadable when one did not take."""
+    _write_ahead(connection)
     for name, wanted in WRITE_PRAGMAS.items():
         connection.execute(f"PRAGMA {name} = {wanted}")
         found = connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -69,13 +71,28 @@ def prepare_writer(connection: sqlite3.Connection, path: str) -> None:
             )
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait when two processes switch a new file at one moment."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = wal")
+            return
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 def check_identity(connection: sqlite3.Connection, path: str) -> None:
     """Refuse a file that is not a store or is of a newer schema. An empty file may become one."""
     try:
+        connection.execute("BEGIN")  # all of one moment: another process may be laying the tables
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.rollback()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as e:  # a damaged schema is quoted as it is
         raise unreadable(path, e) from None
     if application_id != APPLICATION_ID and (tables or application_id):
@@ -95,7 +112,7 @@ def _has_content(path: Path) -> bool:
 
 
 def unreadable(path: str, error: Exception) -> StoreUnreadable:
-    """The message for what SQLite says: locked, no room, no right to write, or damaged."""
+    """The message for what SQLite says: locked, no room, no right to write, a fault, damaged."""
     said = str(error)
     if "locked" in said or "busy" in said:
         what, then = "is locked by another program", "close it and try again"
@@ -103,6 +120,11 @@ def unreadable(path: str, error: Exception) -> StoreUnreadable:
         what, then = f"cannot grow: {error}", "make room on the disk and try again"
     elif "readonly" in said:
         what, then = f"cannot be written: {error}", "check who may write to the file and its folder"
+    elif "I/O" in said:  # of a COMMIT that failed nobody knows whether it will be found on the disk
+        return StoreUnreadable(
+            f"{path}: {error}. What was acknowledged before is safe. See what the system says of "
+            "the disk, then ask for the same again: a command is carried out once."
+        )
     else:
         what = f"cannot be read: {error}"
         then = "the file is damaged, cut off, or not an event store, so compare it with a backup"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 
 from aggregates.chart_of_accounts import STREAM, ChartOfAccounts
@@ -51,15 +52,19 @@ def check_books(bot: Bot) -> None:
 
 
 def log_fatal(folder: DataFolder, now: datetime, error_code: str, message: str) -> None:
-    """One line in main_bot.log; what stops the start must be found there too."""
+    """One line in main_bot.log; what stops the start must be found there too.
+
+    Where that cannot be written either (the disk is full), the caller's own error says it all.
+    """
     path = folder.global_logs / "main_bot.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
     line = {
         "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "level": "FATAL",
         "error_code": error_code,
         "message": message,
     }
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(handle, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -11,10 +11,14 @@ from aggregates import instrument as instruments
 from aggregates import order_messages as orders
 from aggregates import session as sessions
 from aggregates.base import Aggregate, Command, check
+from aggregates.errors import DomainError
 from aggregates.order import Order, order_stream
+from config.failpoints import reach
 from eventstore.application import A, Store
 from eventstore.codec import command_content
 from eventstore.envelope import CommandContext
+from eventstore.errors import ConcurrentChange
+from eventstore.recorder import CommandRepeated
 
 
 class UnitOfWork:
@@ -152,8 +156,11 @@ class Dispatcher:
         ``correlation`` names the thread that they belong to, ``causation`` the command id that
         brought them about.
 
-        The same id with the same content gives the first result again. Raises CommandConflict for
-        other content, DomainError when a rule forbids it, ConcurrentChange, ClockBehind.
+        The same id with the same content gives the first result again, also when another process
+        carries it out at this moment; when others change the same streams meanwhile, it is decided
+        anew. Raises CommandConflict for other content, DomainError when a rule forbids it,
+        ClockBehind, StoreUnreadable (locked for longer than the busy timeout among others), and
+        ConcurrentChange when the store refuses the rows for another reason.
         """
         context = CommandContext(
             command_id=command_id,
@@ -163,14 +170,37 @@ class Dispatcher:
             causation_id=causation,
             opens_exposure=any(_opens_exposure(c) for c in commands),
         )
-        first = self.store.chain.positions_of(context)
-        if first:
+        if first := self.store.chain.positions_of(context):
             return Recorded(first, repeated=True)
+        reach("dispatch.looked_up")
+        try:
+            return self._decide(commands, context)
+        except CommandRepeated as repeated:
+            return Recorded(repeated.positions, repeated=True)
+        except DomainError:
+            # "already there" may be this very command, carried out since it was looked up
+            if first := self.store.chain.positions_of(context):
+                return Recorded(first, repeated=True)
+            raise
+
+    def _decide(self, commands: tuple[Command, ...], context: CommandContext) -> Recorded:
+        """Beside other writers; when one was first, once more while nobody else can write."""
+        try:
+            return self._carry_out(commands, context)
+        except ConcurrentChange:
+            with self.store.alone() as writing:
+                return self._carry_out(commands, context, writing)
+
+    def _carry_out(
+        self, commands: tuple[Command, ...], context: CommandContext, writing: Any = None
+    ) -> Recorded:
         work = UnitOfWork(self.store)
         for command in commands:
             self._check_currency(command)
             HANDLERS[type(command)](work, command)
-        return Recorded(self.store.record(context, *work.touched.values()), repeated=False)
+        reach("dispatch.decided")
+        positions = self.store.record(context, *work.touched.values(), writing=writing)
+        return Recorded(positions, repeated=False)
 
     def _check_currency(self, command: Command) -> None:
         """What moves money must be in the books' currency: the ledger could not post it."""

@@ -30,6 +30,7 @@ from brokers.port import (
     OutcomeUnknown,
 )
 from config.clock import Clock
+from config.failpoints import reach
 from runtime.desk import Desk
 from runtime.dispatch import Dispatcher
 
@@ -51,13 +52,18 @@ class Outbox:
         """Submit an order whose intent is recorded, and record the answer."""
         order = self._desk.refresh(order_id)
         if order.state == "intended":
+            reach("outbox.intended")
             self._record(RecordSubmission, order_id, "submitted")
+            reach("outbox.submission_recorded")
             order = self._desk.refresh(order_id)
         self._submit(order)
 
     def settle_open(self) -> None:
         """Orders without an answer: ask for them, then act on what the broker says."""
         for order in self._desk.open_orders():
+            if order.state == "accepted" and order.cancel_requested:
+                # interrupted before the broker was asked, or it is slow: asking twice does no harm
+                self._broker.cancel(order.terms.client_order_id)
             if order.state not in ("intended", "submitted", "unknown"):
                 continue
             found = self._broker.order(order.terms.client_order_id)
@@ -82,12 +88,16 @@ class Outbox:
             stop_price=terms.stop_price,
         )
         try:
-            self._accepted(order, self._broker.submit(request))
+            found = self._broker.submit(request)
+            reach("outbox.sent")
+            self._accepted(order, found)
+            reach("outbox.answer_recorded")
         except DuplicateOrder:
-            found = self._broker.order(terms.client_order_id)
-            if found is not None:
-                self._accepted(order, found)
+            known = self._broker.order(terms.client_order_id)
+            if known is not None:
+                self._accepted(order, known)
         except OrderRefused as refused:
+            reach("outbox.refused")
             self._rejected(order, refused.error_code, refused.reason)
         except OutcomeUnknown as unclear:
             if order.state == "submitted":
@@ -114,7 +124,9 @@ class Outbox:
         """Ask for cancellation; what the broker says of it is read at once and later again."""
         terms = order.terms
         self._record(RequestCancel, terms.order_id, "cancel", reason=reason)
+        reach("outbox.cancel_recorded")
         self._broker.cancel(terms.client_order_id)
+        reach("outbox.cancel_sent")
         self._desk.refresh(terms.order_id)
         self.read_states()
 
@@ -127,7 +139,9 @@ class Outbox:
         for execution in executions:
             order_id = known.get(execution.client_order_id)
             if order_id is not None:
+                reach("outbox.fill_received")
                 self._fill(order_id, execution)
+                reach("outbox.fill_recorded")
             self._cursor = execution.sequence
         return len(executions)
 

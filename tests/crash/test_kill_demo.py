@@ -27,7 +27,8 @@ from eventstore.verification import verify
 from runtime.demo import DemoPlan, plan_of, play
 from runtime.queries import Queries
 
-KILLS = int(os.environ.get("CRASH_KILLS", "50"))
+FULL = os.environ.get("PROGRAMME") == "full"
+KILLS = int(os.environ.get("CRASH_KILLS", "200" if FULL else "20"))
 SPAWN = multiprocessing.get_context("fork")
 
 
@@ -113,7 +114,7 @@ def test_killed_at_random_moments_the_history_is_that_of_an_undisturbed_run(
     print(f"{kills} kills in {rounds + 1} played weeks")
 
 
-@pytest.mark.parametrize("step", range(3, 320, 17))
+@pytest.mark.parametrize("step", range(3, 320, 17 if FULL else 68))
 def test_dying_right_after_any_write_changes_nothing(
     plan: DemoPlan, undisturbed: DataFolder, tmp_path: Path, step: int
 ) -> None:

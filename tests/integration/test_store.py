@@ -149,10 +149,10 @@ def test_two_at_once_with_the_same_id_record_once(keeper: Any) -> None:
     command = keeper.command(AdoptSettings, values={"a": "1"}, reason="")
     record, head = keeper.store.record, keeper.store.head().position
 
-    def meanwhile(*arguments: Any) -> list[int]:
+    def meanwhile(*arguments: Any, **more: Any) -> list[int]:
         keeper.store.record = record
         keeper.send(command, command_id="same")
-        found: list[int] = record(*arguments)
+        found: list[int] = record(*arguments, **more)
         return found
 
     keeper.store.record = meanwhile

@@ -1,0 +1,240 @@
+"""What the crash programme asks for: one history in which every kind of command occurs.
+
+Times follow from the place in the history, so a history that was interrupted and asked for again is
+the undisturbed one, hash for hash.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aggregates.base import Command
+from aggregates.books import AdoptRules, ClosePeriod, OpenBooks, ReverseEntry
+from aggregates.capital import (
+    Earmark,
+    RecordDeposit,
+    RecordDividend,
+    RecordFee,
+    RecordInterest,
+    RecordMarginInterest,
+    RecordWithdrawal,
+)
+from aggregates.chart_of_accounts import AdoptChart
+from aggregates.configuration import AdoptSettings
+from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
+from aggregates.order_messages import (
+    IntendOrder,
+    RecordAcceptance,
+    RecordCancellation,
+    RecordExpiry,
+    RecordFill,
+    RecordRejection,
+    RecordSubmission,
+    RecordUnknownOutcome,
+    RequestCancel,
+)
+from aggregates.session import (
+    CloseSession,
+    Decide,
+    EndPhase,
+    Mark,
+    MarkPrices,
+    OpenSession,
+    RecordReconciliation,
+    StartPhase,
+)
+from config.clock import to_micros
+from config.paths import DataFolder
+from eventstore.application import Store
+from eventstore.errors import StoreUnreadable
+from eventstore.feed import Feed
+from eventstore.verification import verify
+from projections.ledger import Ledger, template_chart
+from runtime.dispatch import Dispatcher, Recorded
+from runtime.views import Views
+from security.keyfile import read_key, read_or_create_key
+
+IDENTITY = "DEMO_USA_SIM_01"
+KEY = bytes(range(32))
+START = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
+DAY = date(2024, 1, 2)
+
+
+class Ask(NamedTuple):
+    """One batch of commands under one id."""
+
+    id: str
+    commands: tuple[Command, ...]
+
+    @property
+    def kinds(self) -> str:
+        return "+".join(type(c).__name__ for c in self.commands)
+
+
+def of(kind: type, /, day: date = DAY, **fields: Any) -> Command:
+    made: Command = kind(at=START, effective_date=day, **fields)
+    return made
+
+
+def money(kind: type, /, reference: str, amount: str, day: date = DAY, **fields: Any) -> Command:
+    own = {"reference": reference, "currency": "USD", "amount": Decimal(amount), "reason": "test"}
+    return of(kind, day, **(own | fields))
+
+
+def intent(order_id: str, side: str, quantity: str) -> Command:
+    return of(
+        IntendOrder, order_id=order_id, bot_identity=IDENTITY, instrument_id="XNYS:SPY",
+        symbol="SPY", sleeve="trading", side=side, order_type="market",
+        quantity=Decimal(quantity), strategy="OPEN", reason="test",
+    )  # fmt: skip
+
+
+def fill(order_id: str, number: int, quantity: str, price: str, day: date = DAY) -> Command:
+    return of(
+        RecordFill, day, order_id=order_id, execution_id=f"{order_id}-{number}",
+        quantity=Decimal(quantity), price=Decimal(price), currency="USD",
+        commission=Decimal("0.35"), fees=Decimal("0.0278"), net_amount=None, settles_on=day,
+    )  # fmt: skip
+
+
+def step(kind: type, order_id: str, **fields: Any) -> Command:
+    return of(kind, order_id=order_id, **fields)
+
+
+def _decision(order_id: str) -> Command:
+    return of(
+        Decide, decision_id=f"d-{order_id}", strategy="OPEN", symbol="SPY", kind="entry",
+        outcome="taken", reason="test", inputs={"price": "100"}, verdicts=(), order_id=order_id,
+    )  # fmt: skip
+
+
+def _batches() -> Iterator[Sequence[Command]]:
+    chart = template_chart()
+    opened = of(
+        OpenBooks, identity=IDENTITY, entity_code="DEMO", jurisdiction_code="USA",
+        broker_code="SIM", bot_id="01", currency="USD", timezone="US/Eastern",
+        exchange_calendar="XNYS", demo=True,
+    )  # fmt: skip
+    yield [opened]
+    yield [of(AdoptRules, rules_version=1)]
+    yield [of(AdoptChart, chart=chart, reason="default chart")]
+    yield [of(AdoptSettings, values={"A": "1"}, reason="first")]
+    yield [
+        of(RegisterInstrument, symbol="SPY", name="SPY", kind="etf", currency="USD",
+           exchange="XNYS"),
+        money(RecordDeposit, "opening", "100000.00"),
+    ]  # fmt: skip
+    hours = {"opens_at": START, "closes_at": START + timedelta(hours=6)}
+    yield [of(OpenSession, label=str(DAY), symbols=("SPY",), settings_position=4, **hours)]
+    yield [of(StartPhase, phase="open")]
+    # filled in two parts, the first before its acceptance
+    yield [_decision("o1"), intent("o1", "buy", "10")]
+    yield [step(RecordSubmission, "o1")]
+    yield [step(RecordUnknownOutcome, "o1", reason="no answer")]
+    yield [fill("o1", 1, "4", "100.01")]
+    yield [step(RecordAcceptance, "o1", broker_order_id="B1")]
+    yield [fill("o1", 2, "6", "100.02")]
+    # cancelled when half of it was filled; the last fill comes after the cancellation
+    yield [_decision("o2"), intent("o2", "sell", "8"), step(RecordSubmission, "o2")]
+    yield [step(RecordAcceptance, "o2", broker_order_id="B2"), fill("o2", 1, "3", "101.50")]
+    yield [step(RequestCancel, "o2", reason="too slow")]
+    yield [step(RecordCancellation, "o2", reason="asked for")]
+    yield [fill("o2", 2, "1.5", "101.40")]
+    # refused, and expired
+    yield [intent("o3", "buy", "1"), step(RecordSubmission, "o3")]
+    yield [step(RecordRejection, "o3", error_code="random_refusal", reason="test")]
+    yield [intent("o4", "buy", "1"), step(RecordSubmission, "o4")]
+    yield [step(RecordExpiry, "o4")]
+    mark = Mark(instrument_id="XNYS:SPY", symbol="SPY", price=Decimal("102"), at=START)
+    yield [of(MarkPrices, occasion="close", marks=(mark,))]
+    yield [of(RecordReconciliation, broker_cash=Decimal("99450.00"), differences=())]
+    yield [of(EndPhase, phase="open", outcome="done")]
+    yield [of(CloseSession, label=str(DAY))]
+    yield [money(RecordDividend, "dividend", "12.34", symbol="SPY", withheld=Decimal("1.85"))]
+    yield [money(RecordInterest, "interest", "0.07")]
+    yield [money(RecordFee, "fee", "9.99")]
+    yield [money(RecordMarginInterest, "margin", "0.01")]
+    yield [money(Earmark, "earmark", "500.00", purse_from="float", purse_to="tax_reserve")]
+    yield [money(RecordWithdrawal, "draw", "250.00")]
+    yield [of(RecordSplit, instrument_id="XNYS:SPY", new_units=3, old_units=1)]
+    yield [of(RenameInstrument, instrument_id="XNYS:SPY", symbol="SPX")]
+    # late: bought before everything, so both sales are re-costed; then a sale is undone
+    yield [intent("o5", "buy", "2"), fill("o5", 1, "2", "55.55", date(2023, 12, 29))]
+    yield [of(ReverseEntry, reversed_position=23, reason="the broker withdrew it")]
+    yield [of(ClosePeriod, through=date(2023, 12, 31), reason="year end")]
+    yield [money(RecordFee, "late-fee", "1.00", date(2023, 12, 30))]
+    yield [of(AdoptChart, chart=msgspec.structs.replace(chart, version=2), reason="the next")]
+    yield [of(AdoptSettings, values={"A": "2"}, reason="changed")]
+
+
+ASKS = [Ask(f"ask:{n}", tuple(batch)) for n, batch in enumerate(_batches())]
+
+
+class Asker:
+    """Asks for the history of one folder, from any place on."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = DataFolder(root)
+        self._now = START
+        self.store = Store(
+            self.folder.events,
+            blind_key=read_or_create_key(self.folder.blind_key, KEY),
+            now_us=lambda: to_micros(self._now),
+            software_version="test",
+        )
+        self._dispatch = Dispatcher(self.store, "tester")
+
+    def ask(self, number: int) -> Recorded:
+        self._now = START + timedelta(minutes=number)
+        return self._dispatch(*ASKS[number].commands, command_id=ASKS[number].id)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def rows(root: Path) -> list[tuple[str, bytes]]:
+    """(command id, hash) of every event that a reader finds; none before there are tables."""
+    try:
+        feed = Feed(DataFolder(root).events)
+    except StoreUnreadable as e:
+        if "no event store" in str(e) or "no such table" in str(e):
+            return []
+        raise
+    with closing(feed):
+        return [(row.command_id, row.hash) for row in feed.all()]
+
+
+def check_books(root: Path) -> tuple[str, bytes]:
+    """Chain and commitments hold, the live ledger is a rebuild: its digest and the head's hash."""
+    folder = DataFolder(root)
+    assert verify(folder.events, read_key(folder.blind_key)).intact
+    with (
+        closing(Views.open(folder, IDENTITY)) as views,
+        closing(Ledger.in_memory()) as rebuilt,
+    ):
+        views.catch_up()
+        rebuilt.catch_up(views.feed)
+        assert views.ledger.digest() == rebuilt.digest()
+        return rebuilt.digest(), views.feed.head().hash
+
+
+class Calm(NamedTuple):
+    """The history that nobody disturbed. ``ends`` has the number of events before each ask."""
+
+    rows: list[tuple[str, bytes]]
+    ends: list[int]
+    books: tuple[str, bytes]
+
+
+def calm_history(root: Path) -> Calm:
+    with closing(Asker(root)) as asker:
+        for number in range(len(ASKS)):
+            asker.ask(number)
+    ends = accumulate((len(ask.commands) for ask in ASKS), initial=0)
+    return Calm(rows(root), list(ends), check_books(root))
