@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 
 import exchange_calendars
 import msgspec
 
 from config.errors import ConfigError
+
+
+def calendar_codes() -> Collection[str]:
+    """The exchanges whose sessions are known, by ISO 10383 code and by other names."""
+    names: list[str] = exchange_calendars.get_calendar_names(include_aliases=True)
+    return names
 
 
 class CalendarError(ConfigError):

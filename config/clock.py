@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
@@ -43,13 +45,17 @@ class VirtualClock:
         self._now = max(self._now, moment.astimezone(UTC))
 
 
-def local_to_utc(day: date, hhmm: str, zone: str) -> datetime:
-    """The UTC instant of a local wall time such as "09:30", by date (DST included).
+def zones() -> Collection[str]:
+    """The names of all time zones that there are."""
+    return pytz.all_timezones_set
+
+
+def local_to_utc(day: date, wall: dt.time, zone: str) -> datetime:
+    """The UTC instant of a local wall time such as 09:30, by date (DST included).
 
     Raises pytz.NonExistentTimeError or AmbiguousTimeError inside a DST change: never guessed.
     """
-    hours, minutes = (int(part) for part in hhmm.split(":"))
-    naive = datetime(day.year, day.month, day.day, hours, minutes)  # noqa: DTZ001 - localized below
+    naive = datetime.combine(day, wall)
     return pytz.timezone(zone).localize(naive, is_dst=None).astimezone(UTC)
 
 

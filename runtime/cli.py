@@ -257,10 +257,17 @@ def demo(
 def run(data_dir: Path) -> None:
     """Start the bot of a provisioned data folder."""
     from aggregates.errors import DomainError
+    from config.env_file import read_settings
+    from config.setting_keys import ENV, ENV_BOT
 
+    held = ""
+    if any((data_dir / file).exists() for file in (ENV_BOT, ENV)):
+        # every bad key is said at once, before anything else is looked at (M25)
+        read_settings(data_dir)
+        held = f"The settings in its {ENV_BOT} and {ENV} can all be used. "
     raise DomainError(
         f"{data_dir} is not provisioned, and provisioning through the browser is not part of this "
-        "version yet. Nothing was started. `tbot demo --serve` shows a bot that plays."
+        f"version yet. {held}Nothing was started. `tbot demo --serve` shows a bot that plays."
     )
 
 

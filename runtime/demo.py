@@ -23,7 +23,7 @@ from brokers.synthetic import SyntheticMarketData
 from config.calendar import SessionHours, TradingCalendar
 from config.clock import VirtualClock, from_micros
 from config.paths import DataFolder
-from config.settings import Settings, settings_from
+from config.settings import Settings, demo_settings
 from eventstore.feed import Feed
 from exporters.files import write_atomically
 from exporters.trade_history import write_day
@@ -58,7 +58,7 @@ def play(folder: DataFolder, plan: DemoPlan, progress: Progress) -> None:
 
     ``progress`` is told (what, sessions done, sessions in all).
     """
-    settings = settings_from({"ENTITY_CODE": "DEMO"})
+    settings = demo_settings()
     calendar = TradingCalendar(settings.EXCHANGE_CALENDAR, plan.first, plan.last)
     sessions = calendar.sessions(plan.first, plan.last)
     market = _market(plan, sessions)

@@ -84,9 +84,9 @@ class OpeningRangeBreakout:
         w, s, faults = self.window, self.settings, []
         if w.start < self.hours.open:
             faults.append(
-                f"OPEN: START_TIME_OPEN {s.START_TIME_OPEN} {s.TIMEZONE} is {as_text(w.start)}, "
-                f"before the session of {self.hours.day} opens at {as_text(self.hours.open)}; "
-                f"set a later start."
+                f"OPEN: START_TIME_OPEN {s.START_TIME_OPEN:%H:%M} {s.TIMEZONE} is "
+                f"{as_text(w.start)}, before the session of {self.hours.day} opens at "
+                f"{as_text(self.hours.open)}; set a later start."
             )
         if w.breakout_end <= w.analysis_end:
             faults.append(

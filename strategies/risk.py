@@ -93,7 +93,7 @@ def trading_day(c: RiskContext) -> Finding:
     # TRADING_DAYS: on other days of the week the bot watches and judges, and buys nothing.
     day = WEEKDAYS[c.hours.day.weekday()]
     allowed = c.settings.TRADING_DAYS
-    return Finding(day in allowed.split(","), day, allowed, "weekdays")
+    return Finding(day in allowed, day, ",".join(allowed), "weekdays")
 
 
 def session_hours(c: RiskContext) -> Finding:

@@ -43,7 +43,7 @@ def test_an_error_halts_the_command_and_asked_again_it_is_carried_out_once(
 ) -> None:
     """After COMMIT: one that reports a failure, and is on the disk all the same."""
     with closing(asked.Asker(tmp_path)) as asker:
-        for number, ask in enumerate(asked.ASKS):
+        for number in range(len(asked.ASKS)):
             said, words = SAID[number % 2]
             fail_at(step, said)
             with pytest.raises(StoreUnreadable, match=f"{said}.*{words}"):
@@ -52,7 +52,7 @@ def test_an_error_halts_the_command_and_asked_again_it_is_carried_out_once(
             done = step == COMMITTED
             assert asked.rows(tmp_path) == calm.rows[: calm.ends[number + done]]
             assert asker.ask(number).repeated == done
-            count("errors: one step of an append × one kind of command", len(ask.commands))
+            count("errors: one step of an append × one batch")
     assert asked.rows(tmp_path) == calm.rows
     assert asked.check_books(tmp_path) == calm.books
 

@@ -216,3 +216,12 @@ def test_output_is_the_same_in_every_zone(played: Path) -> None:
         for zone in ("UTC", "Pacific/Auckland")
     }
     assert len(outputs) == 1
+
+
+def test_run_tells_every_setting_that_cannot_be_used(tbot: Tbot, tmp_path: Path) -> None:
+    (tmp_path / ".env_bot").write_text("ENTITY_CODE=AB\nMAX_TRADE=3\nTIMEZONE=Mars/Base\n")
+    refused = tbot("run", data_dir=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    for words in ("MAX_TRADE", "TIMEZONE", ".env_bot line 3", ".env: cannot be read"):
+        assert words in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -14,7 +14,7 @@ from brokers.port import Broker
 from config.calendar import TradingCalendar
 from config.clock import VirtualClock
 from config.paths import DataFolder
-from config.settings import settings_from
+from config.settings import demo_settings
 from projections.ledger_records import AsOf
 from runtime.bootstrap import Bot
 from runtime.corrections import reverse_entry
@@ -31,7 +31,7 @@ def bot(tmp_path: Path) -> Iterator[Bot]:
     play(folder, plan, lambda *_: None)
     found = Bot(
         folder,
-        settings_from({"ENTITY_CODE": "DEMO"}),
+        demo_settings(),
         clock=VirtualClock(LATER),
         broker=cast(Broker, None),
         calendar=TradingCalendar("XNYS", plan.first, plan.last),

@@ -97,8 +97,8 @@ def product_trades(queries: Queries) -> list[Row]:
 # A demo takes no settings, so for other ones their defaults are changed before it starts.
 WITH_SETTINGS = """
 import json, sys
-from config.settings import Settings, settings_from
-Settings.__init__.__kwdefaults__.update(vars(settings_from(json.loads(sys.argv.pop(1)))))
+from config.settings import Settings, demo_settings
+Settings.__init__.__kwdefaults__.update(vars(demo_settings(json.loads(sys.argv.pop(1)))))
 from runtime.cli import main
 main()
 """

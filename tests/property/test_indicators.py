@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aggregates.market import Bar
 from config.calendar import SessionHours
-from config.settings import Settings, settings_from
+from config.settings import Settings, demo_settings
 from strategies.indicators import OpeningRange, PositionStop, TrailingStop
 from strategies.opening_range import OpeningRangeBreakout
 from strategies.protocol import Holding, Signal
@@ -116,7 +116,7 @@ def test_the_bar_that_ends_a_trade_is_the_one_that_pandas_finds(
 def test_a_fresh_instance_fed_the_same_bars_gives_the_same_exits(
     day: pd.DataFrame, entered: int, asked: int
 ) -> None:
-    config = settings_from(
+    config = demo_settings(
         {"OPEN_ANALYSIS_TIME": "20", "OPEN_BREAKOUT_TIME": "60", "OPEN_MONITORING_TIME": "30"}
     )
     since = OPEN + entered * MINUTE

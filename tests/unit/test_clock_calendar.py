@@ -1,6 +1,6 @@
 """Time and trading days: DST, half days, closures, settlement; nothing local is ever guessed."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 import pytz
@@ -73,7 +73,7 @@ def test_microseconds_are_exact_both_ways(moment: datetime, micros: int) -> None
     ],
 )
 def test_wall_time_becomes_utc_by_date(day: date, hhmm: str, zone: str, expected: str) -> None:
-    moment = local_to_utc(day, hhmm, zone)
+    moment = local_to_utc(day, time.fromisoformat(hhmm), zone)
     assert moment == utc(expected)
     assert moment.tzinfo == UTC
     assert utc_to_local(moment, zone).strftime("%H:%M") == hhmm
@@ -82,9 +82,9 @@ def test_wall_time_becomes_utc_by_date(day: date, hhmm: str, zone: str, expected
 
 def test_an_hour_that_does_not_exist_or_comes_twice_is_not_guessed() -> None:
     with pytest.raises(pytz.NonExistentTimeError):
-        local_to_utc(date(2013, 3, 10), "02:30", "US/Eastern")
+        local_to_utc(date(2013, 3, 10), time(2, 30), "US/Eastern")
     with pytest.raises(pytz.AmbiguousTimeError):
-        local_to_utc(date(2013, 11, 3), "01:30", "US/Eastern")
+        local_to_utc(date(2013, 11, 3), time(1, 30), "US/Eastern")
 
 
 def test_the_date_is_that_of_the_entity_s_zone() -> None:

@@ -1,7 +1,7 @@
 """OPEN, row by row of docs/decisions/0001: given bars, when it is asked, then these signals."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -436,15 +436,15 @@ def test_the_default_settings_have_no_fault() -> None:
 
 
 def test_a_start_before_the_session_opens_is_a_fault_that_names_its_key() -> None:
-    (fault,) = OpeningRangeBreakout(Settings(START_TIME_OPEN="09:29"), HOURS, []).self_check()
+    (fault,) = OpeningRangeBreakout(Settings(START_TIME_OPEN=time(9, 29)), HOURS, []).self_check()
     assert "START_TIME_OPEN 09:29 US/Eastern is 2013-10-07T13:29Z" in fault
     assert "before the session of 2013-10-07 opens at 2013-10-07T13:30Z" in fault
 
 
 def test_a_day_too_short_for_any_entry_is_a_fault() -> None:
-    whole = Settings(START_TIME_OPEN="15:24")
+    whole = Settings(START_TIME_OPEN=time(15, 24))
     assert OpeningRangeBreakout(whole, HOURS, []).self_check() == []
-    for cut in (Settings(START_TIME_OPEN="15:25"), Settings(START_TIME_OPEN="17:00")):
+    for cut in (Settings(START_TIME_OPEN=time(15, 25)), Settings(START_TIME_OPEN=time(17, 0))):
         (fault,) = OpeningRangeBreakout(cut, HOURS, []).self_check()
         assert "no minute is left for entries on 2013-10-07" in fault
         assert "OPEN_ANALYSIS_TIME" in fault

@@ -96,7 +96,7 @@ def test_every_rule_is_asked_and_a_sound_entry_passes_all() -> None:
 
 def test_every_rule_is_asked_even_when_all_of_them_refuse() -> None:
     worst = but(
-        settings=Settings(DISABLE_ALL_TRADES=True, STRAT_OPEN_ENABLED=False, TRADING_DAYS="tue"),
+        settings=Settings(DISABLE_ALL_TRADES=True, STRAT_OPEN_ENABLED=False, TRADING_DAYS=("tue",)),
         now=HOURS.close,
         equity=D(0),
         equity_at_open=D(0),
@@ -128,7 +128,7 @@ def test_a_strategy_without_a_switch_may_not_trade() -> None:
 
 
 def test_trading_days_are_those_of_the_exchange_session() -> None:
-    days = Settings(TRADING_DAYS="tue,mon")
+    days = Settings(TRADING_DAYS=("tue", "mon"))
     assert says("TRADING_DAYS", settings=days) == (True, "mon", "tue,mon")
     for day, name in ((date(2013, 10, 9), "wed"), (date(2013, 10, 13), "sun")):
         hours = SessionHours(day, HOURS.open, HOURS.close)

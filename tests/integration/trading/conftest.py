@@ -13,7 +13,7 @@ from brokers.synthetic import SyntheticMarketData
 from config.calendar import TradingCalendar
 from config.clock import VirtualClock
 from config.paths import DataFolder
-from config.settings import settings_from
+from config.settings import demo_settings
 from runtime.bootstrap import Bot, provision
 from runtime.queries import Queries
 from runtime.supervisor import Supervisor
@@ -68,7 +68,7 @@ def day(tmp_path: Path) -> Iterator[Callable[..., tuple[BadLine, Queries]]]:
         line.fault, line.on, line.arrives, line.sent = fault, on, arrives, []
         bot = Bot(
             folder,
-            settings_from({"ENTITY_CODE": "DEMO"} | (settings or {})),
+            demo_settings(settings),
             clock=clock,
             broker=line,
             calendar=calendar,

@@ -1,0 +1,64 @@
+"""All settings of one bot in one typed class, made of the tables in ``setting_groups`` (M25)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from config.setting_groups.identity import Identity, Schedule
+from config.setting_groups.operation import Books, Holdings, Logs, Pages, Users
+from config.setting_groups.risk import Defense, Risk
+from config.setting_groups.screening import Candidates, Universe
+from config.setting_groups.services import Access, Broker, Mail
+from config.setting_groups.strategies import Closing, Midday, Opening, Puts, Routing
+from config.setting_keys import Key
+
+# Always in Configuration.Adopted, in this order, since its first form. A newer key is recorded
+# when it differs from its default, so a history that does not use it stays the same, hash by hash.
+# Whoever changes a default writes the old one into older events (aggregates/upcasters.py).
+FIRST_RECORDED = tuple(
+    """
+    ENTITY_CODE JURISDICTION_CODE BROKER_CODE BOT_ID CURRENCY_CODE TIMEZONE EXCHANGE_CALENDAR
+    TRADING_DAYS DISABLE_ALL_TRADES FRACTIONAL STRAT_OPEN_ENABLED START_TIME_OPEN OPEN_ANALYSIS_TIME
+    OPEN_BREAKOUT_TIME OPEN_MONITORING_TIME STRAT_OPEN_BUFFER TRADING_TRAILING_STOP_PCT
+    SHORT_TYPE_OPEN WEIGHT_OPEN TOTAL_ALLOCATION MAX_RISK_PER_TRADE DAILY_LOSS_LIMIT
+    MAX_OPEN_POSITIONS MAX_TRADES MAX_SPREAD_PCT MIN_VOLUME_THRESHOLD LOG_FORMAT WEB_HOST WEB_PORT
+    """.split()
+)
+# What this version reads; the rest is checked and kept. A test compares with the code.
+IN_EFFECT = frozenset(FIRST_RECORDED) - {"WEB_HOST", "WEB_PORT"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(
+    Identity, Schedule, Risk, Defense, Routing, Opening, Midday, Closing, Puts, Candidates,
+    Universe, Broker, Access, Mail, Logs, Pages, Users, Books, Holdings,
+):  # fmt: skip
+    """All settings of one bot, the names being the keys. Build it with ``settings_from``.
+
+    The bare constructor checks nothing; without arguments it gives what a demo runs with.
+    """
+
+    @property
+    def identity(self) -> str:
+        """ENTITY_JURISDICTION_BROKER_BOT: names the output folder and every file in it (M02)."""
+        parts = (self.ENTITY_CODE, self.JURISDICTION_CODE, self.BROKER_CODE, self.BOT_ID)
+        return "_".join(parts)
+
+    def as_text(self) -> dict[str, str]:
+        """What is recorded: ``settings_from`` of it gives the same settings but for the secrets."""
+        newer = [n for n in KEYS if n not in FIRST_RECORDED and not KEYS[n].secret]
+        return {name: text_of(self, name) for name in FIRST_RECORDED} | {
+            name: text_of(self, name)
+            for name in newer
+            if text_of(self, name) != KEYS[name].default_text
+        }
+
+
+KEYS: dict[str, Key] = {
+    f.name: f.metadata["key"] for table in Settings.__bases__ for f in fields(table)
+}
+
+
+def text_of(settings: Settings, name: str) -> str:
+    """One value as text, a secret's too."""
+    return KEYS[name].form.text(getattr(settings, name))
