@@ -44,6 +44,10 @@ STEPS = {
     "file.written": "the temporary file has its content, perhaps not on disk",
     "file.synced": "the temporary file is on disk under its own name",
     "file.renamed": "the file has its name, which the folder may not have on disk",
+    # folding events into a view
+    "projection.fold.rows_written": "the rows of a batch are written, the position is the old one",
+    "projection.fold.tracked": "rows and position are written, not committed",
+    "projection.fold.committed": "the batch is in the view's file, others may follow",
     # copies of the ledger
     "snapshot.copied": "the copy is whole under a temporary name",
     "snapshot.renamed": "the copy has its name, older copies are not removed",

@@ -18,7 +18,7 @@ from eventsourcing.sqlite import (
 
 from config.failpoints import reach
 from eventstore.codec import SealedEvent
-from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, Envelope, chain_hash
+from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, chain_hash
 from eventstore.errors import ClockBehind, CommandConflict, ConcurrentChange, StoreUnreadable
 from eventstore.schema import (
     APPLICATION_ID,
@@ -160,8 +160,8 @@ class ChainRecorder(SQLiteApplicationRecorder):
         for index, stored in enumerate(stored_events):
             position += 1
             row = self._row(stored, position, recorded_at, index, context)
-            previous = chain_hash(previous, row)
-            rows.append((*row[:-1], previous))
+            previous = chain_hash(previous, (*row, b""))
+            rows.append((*row, previous))
         c.executemany(_INSERT, rows)
         reach("store.append.rows_written")
         c.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", (position, previous))
@@ -185,27 +185,16 @@ class ChainRecorder(SQLiteApplicationRecorder):
         recorded_at: int,
         index: int,
         context: CommandContext,
-    ) -> Envelope:
+    ) -> tuple[Any, ...]:
+        """The columns in order, but the hash: a plain tuple, which costs a third of an Envelope."""
         assert isinstance(stored, SealedEvent)  # noqa: S101 - our mapper makes no other
-        return Envelope(
-            position=position,
-            originator_id=str(stored.originator_id),
-            originator_version=stored.originator_version,
-            topic=stored.topic,
-            schema_version=stored.schema_version,
-            state=stored.state,
-            commitment=stored.commitment,
-            recorded_at=recorded_at,
-            command_id=context.command_id,
-            command_index=index,
-            command_digest=context.command_digest,
-            actor=context.actor,
-            correlation_id=context.correlation_id,
-            causation_id=context.causation_id,
-            software_version=self._software_version,
-            key_epoch=0,  # payloads are in clear until the vault exists
-            hash=b"",
-        )
+        return (
+            position, str(stored.originator_id), stored.originator_version, stored.topic,
+            stored.schema_version, stored.state, stored.commitment, recorded_at,
+            context.command_id, index, context.command_digest, context.actor,
+            context.correlation_id, context.causation_id, self._software_version,
+            0,  # key epoch: payloads are in clear until the vault exists
+        )  # fmt: skip
 
     def _recorded_at(self, head: Head, context: CommandContext) -> int:
         """Never going backwards; entries are refused while the clock is far behind the head."""

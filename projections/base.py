@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from aggregates.base import Event
 from aggregates.errors import TradeBotError
+from config.failpoints import reach
 from eventstore.envelope import GENESIS, Envelope
 from eventstore.feed import Feed, event_of
 
@@ -42,6 +43,10 @@ class ProjectionHalted(TradeBotError):
     def __init__(self, text: str, position: int) -> None:
         super().__init__(text)
         self.position = position
+
+
+class ProjectionUnwritable(TradeBotError):
+    """The disk is full or at fault, or the file is locked: the view stands where it stood."""
 
 
 class ProjectionMismatch(TradeBotError):
@@ -122,6 +127,8 @@ class Projection:
         then = "Move it away; it is rebuilt from the events at the next start."
         if "locked" in str(error):
             then = "Close the other program that uses it and try again."
+        elif "full" in str(error) or "I/O" in str(error):
+            then = "Make room on the disk, or see what the system says of it, and try again."
         return ProjectionMismatch(
             f"{path} cannot be used as the {cls.name}: {error}. Nothing was changed. {then}"
         )
@@ -229,29 +236,45 @@ class Projection:
             self.connection.execute(sql)
 
     def _fold_batch(self, feed: Feed, last: int) -> int:
-        self.connection.execute("BEGIN IMMEDIATE")
         try:
-            position, digest = self.tracked()
-            if position != self._cached_at:
-                self.forget()
-            self._check_same_history(feed, position, digest)
-            if position < last:
-                end = self._end_of_batch(feed, min(position + BATCH, last))
-                for row in feed.read(position, BATCH, end.position, self.passed_over):
-                    self._fold_one(row)
-                self._end_batch(end.position, end.hash)
-                position = end.position
+            self.connection.execute("BEGIN IMMEDIATE")
+            position = self._fold_rows(feed, last)
             self.connection.execute("COMMIT")
-        except BaseException:
+            reach("projection.fold.committed")
+        except BaseException as e:
             self._cached_at = None
-            self.connection.execute("ROLLBACK")
+            self.connection.rollback()  # does nothing where SQLite did it already: a full disk
+            if isinstance(e, sqlite3.OperationalError):
+                raise self._unwritable(e) from None
             raise
         self._cached_at = position
         return position
 
+    def _fold_rows(self, feed: Feed, last: int) -> int:
+        position, digest = self.tracked()
+        if position != self._cached_at:
+            self.forget()
+        self._check_same_history(feed, position, digest)
+        if position < last:
+            end = self._end_of_batch(feed, min(position + BATCH, last))
+            for row in feed.read(position, BATCH, end.position, self.passed_over):
+                self._fold_one(row)
+            self._end_batch(end.position, end.hash)
+            position = end.position
+        return position
+
+    def _unwritable(self, error: sqlite3.OperationalError) -> ProjectionUnwritable:
+        return ProjectionUnwritable(
+            f"The {self.name} cannot be written: {error}. The events are safe and earlier figures "
+            "stand. Make room on the disk, or close the program that holds the file, then start "
+            "again: it goes on from there."
+        )
+
     def _end_batch(self, position: int, digest: bytes) -> None:
         self.flush()
+        reach("projection.fold.rows_written")
         self.connection.execute("UPDATE tracking SET position = ?, hash = ?", (position, digest))
+        reach("projection.fold.tracked")
 
     def _end_of_batch(self, feed: Feed, position: int) -> Envelope:
         end = feed.at(position)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import marshal
+import os
 import struct
 import subprocess
 import sys
@@ -129,6 +130,8 @@ def main(store: str, until: str, view: str) -> None:
         send("end")
     except BrokenChain as e:
         send(str(e))
+    except BrokenPipeError:  # the rebuild was ended: nobody wants the rest
+        os._exit(1)
     out.flush()
 
 
