@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 Reader = Callable[[Sequence[Any]], tuple[Any, ...]]  # a stored row to plain facts; pure
 
 
-FOLD_ERRORS = (ValueError, KeyError, ArithmeticError, TradeBotError)
+FOLD_ERRORS = (ValueError, KeyError, ArithmeticError, RecursionError, TradeBotError)
 
 
 class Batch(NamedTuple):

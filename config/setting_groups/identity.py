@@ -1,5 +1,4 @@
 """Who the bot is, where its clock and its exchange are, and when it works."""
-# ruff: noqa: E501, RUF009 - a table: one line a key
 
 from __future__ import annotations
 

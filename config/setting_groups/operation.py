@@ -1,5 +1,4 @@
 """Logs, pages, users, exports, backups, and the pointer to the holdings plan (M08, M24, M28, M35)."""
-# ruff: noqa: E501, RUF009 - a table: one line a key
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """What may be risked, and what is checked before every entry (M12, M13, M18)."""
-# ruff: noqa: E501, RUF009 - a table: one line a key
 
 from __future__ import annotations
 

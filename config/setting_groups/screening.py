@@ -1,5 +1,4 @@
 """Which securities are looked at (M16, M18)."""
-# ruff: noqa: E501, RUF009 - a table: one line a key
 
 from __future__ import annotations
 

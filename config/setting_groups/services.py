@@ -1,5 +1,4 @@
 """Brokers, market data and mail; the way to them is in .env (M15, M16, M19)."""
-# ruff: noqa: E501, RUF009 - a table: one line a key
 
 from __future__ import annotations
 

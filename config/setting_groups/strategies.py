@@ -1,5 +1,4 @@
 """The strategies: which run, when, on how much, and what they do on weakness (M10, M11)."""
-# ruff: noqa: E501, RUF009 - a table: one line a key
 
 from __future__ import annotations
 
