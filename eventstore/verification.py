@@ -69,7 +69,7 @@ def verify(
         except BrokenChain as e:
             return Verification(e.position - 1, e.before, e.position, e.reason)
         progress(position, max(total, position))
-        return _check_end(Verification(position, reached, None, ""), total, head_hash)
+        return check_end(Verification(position, reached, None, ""), total, head_hash)
     except sqlite3.Error as e:
         raise unreadable(str(path), e) from None
     finally:
@@ -113,7 +113,7 @@ def _committed(row: tuple[Any, ...], key: bytes) -> bool:
     return bool(epoch) or commitment_of(blind_of(key, stream, version), state) == bytes(commitment)
 
 
-def _check_end(state: Verification, total: int, head_hash: bytes) -> Verification:
+def check_end(state: Verification, total: int, head_hash: bytes) -> Verification:
     """The rows must end where the store noted that they end."""
     if state.position != total:
         why = f"the store says that it ends at event {total}, the rows end at {state.position}"

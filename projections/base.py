@@ -211,13 +211,15 @@ class Projection:
             self.connection.execute(f"DROP INDEX {name}")
         self._indexes_to_make = [sql for _, sql in indexes]
         self.forget()
+        collecting = gc.isenabled()
         gc.disable()  # millions of small tuples and no cycle among them: a tenth of the time
         try:
             for batch in runs:
                 self._build_batch(batch)
                 progress(batch.position, batch.last)
         finally:
-            gc.enable()
+            if collecting:
+                gc.enable()
         self.make_indexes()
         self._cached_at = self.tracked()[0]
         return self._cached_at
@@ -271,7 +273,16 @@ class Projection:
         )
 
     def _end_batch(self, position: int, digest: bytes) -> None:
-        self.flush()
+        try:
+            self.flush()
+        except OverflowError:  # no event is at fault alone: their sum is
+            before = self.tracked()[0]
+            raise ProjectionHalted(
+                f"The {self.name} stops before event {before + 1}: with the events up to "
+                f"{position} a balance is larger than the books can hold. The events are kept and "
+                "earlier figures stand; nothing was half written.",
+                before + 1,
+            ) from None
         reach("projection.fold.rows_written")
         self.connection.execute("UPDATE tracking SET position = ?, hash = ?", (position, digest))
         reach("projection.fold.tracked")

@@ -128,7 +128,10 @@ def _moment(text: str) -> str:
 
 @lru_cache(4096)
 def _day(text: str) -> str:
-    return date.fromisoformat(text).isoformat()
+    day = date.fromisoformat(text).isoformat()
+    if day != text:  # a week or a date without hyphens
+        raise InexactNumber(f"{text!r} is not a date; it is written as {day}.")
+    return day
 
 
 def _decimal(text: str) -> Decimal:
@@ -150,7 +153,7 @@ def _scaled(text: str, scale: int) -> int:
 def _minor(text: str, digits: int) -> int:
     whole, _, fraction = text.partition(".")
     number = whole + fraction
-    if len(number) < _SHORT and number.lstrip("-").isdecimal():
+    if len(number) < _SHORT and number.lstrip("-").isdecimal() and "-" not in fraction:
         spare = digits - len(fraction)
         if spare >= 0:
             return int(number) * _POWERS[spare]

@@ -285,7 +285,7 @@ class Ledger(Projection):
         if residue := computed - cash:
             role = self._rules.residue_role(residue)
             lines += (posting + 1, self._mapping[role], residue, 0)
-        if way.checked or max(gross, abs(cost)) > CHECKED_ABOVE:
+        if way.checked or max(gross, abs(cost), abs(cash), commission, fees) > CHECKED_ABOVE:
             rows.check(list(map(Line, lines[1::4], lines[2::4], lines[3::4])))
         rows.lines += lines
 

@@ -172,10 +172,13 @@ class LedgerPoints:
     def register(self, account: str, as_of: AsOf, offset: int, limit: int) -> list[RegisterRow]:
         """One page of an account's postings in date order, each with the balance after it."""
         late = self._late_lines(account, as_of)
-        start, before, balance = self._register_start(account, as_of, offset, late)
+        last, end = self._around(as_of)
+        start, before, balance = self._register_start(account, last, offset, late)
         later = (r for r in late if r.posting_id >> 8 > start.transaction_id
                  and r.effective_date > start.through)  # fmt: skip
-        lines = heapq.merge(self._on_time_lines(account, as_of, start), later, key=itemgetter(0, 1))
+        lines = heapq.merge(
+            self._on_time_lines(account, as_of, start, last, end), later, key=itemgetter(0, 1)
+        )
         page = []
         stop = None if limit < 0 else offset - before + limit
         for number, line in enumerate(islice(lines, stop)):
@@ -185,10 +188,9 @@ class LedgerPoints:
         return page
 
     def _register_start(
-        self, account: str, as_of: AsOf, offset: int, late: list[RegisterRow]
+        self, account: str, last: Point, offset: int, late: list[RegisterRow]
     ) -> tuple[Point, int, int]:
         """The last point with at most ``offset`` postings before it: how many, what balance."""
-        last, _ = self._around(as_of)
         rows = self._c.execute(
             "SELECT point, p.transaction_id, p.through, postings, amount FROM balances b"
             " JOIN balance_points p USING (point) WHERE account_code = ? AND point <= ?"
@@ -205,9 +207,10 @@ class LedgerPoints:
                 return start, postings + len(settled), amount + sum(r.amount for r in settled)
         return Point(0, 0, ""), 0, 0
 
-    def _on_time_lines(self, account: str, as_of: AsOf, start: Point) -> Iterator[RegisterRow]:
+    def _on_time_lines(
+        self, account: str, as_of: AsOf, start: Point, last: Point, end: int
+    ) -> Iterator[RegisterRow]:
         """Stretch by stretch, and only those in which the account moved."""
-        last, end = self._around(as_of)
         moved = self._c.execute(
             "SELECT point FROM balances WHERE account_code = ? AND point > ? AND point <= ?"
             " ORDER BY point",

@@ -36,23 +36,21 @@ class LedgerQueries:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._c = connection
         self._points = LedgerPoints(connection)
-        self._books: Books | None = None
+        self._exponent: int | None = None
 
     # -- the books -------------------------------------------------------------------------
 
     def books(self) -> Books:
         """Raises DomainError when no books are open yet."""
-        if self._books is None:
-            row = self._c.execute(
-                "SELECT identity, b.entity_code, b.jurisdiction_code, b.currency_code, exponent,"
-                " broker_code, timezone, cost_method, demo, coa_version, created_at_utc,"
-                " last_updated_utc FROM books b, coa_metadata ORDER BY coa_version DESC"
-            ).fetchone()
-            if row is None:
-                raise DomainError("No books are open here yet; run `tbot demo` first.")
-            names = Books.__struct_fields__
-            self._books = Books(**dict(zip(names, row, strict=True)) | {"demo": bool(row[8])})
-        return self._books
+        row = self._c.execute(
+            "SELECT identity, b.entity_code, b.jurisdiction_code, b.currency_code, exponent,"
+            " broker_code, timezone, cost_method, demo, coa_version, created_at_utc,"
+            " last_updated_utc FROM books b, coa_metadata ORDER BY coa_version DESC"
+        ).fetchone()
+        if row is None:
+            raise DomainError("No books are open here yet; run `tbot demo` first.")
+        names = Books.__struct_fields__
+        return Books(**dict(zip(names, row, strict=True)) | {"demo": bool(row[8])})
 
     def chart(self, as_of: AsOf = NOW) -> Chart:
         """The chart in force on the date, as known at the position."""
@@ -149,7 +147,7 @@ class LedgerQueries:
     ) -> list[int]:
         """Transaction ids; pages are counted from either end of the entries since a date."""
         first = 0
-        if since is not None:
+        if since is not None and since > date.min:
             before = AsOf(date=since - timedelta(days=1), position=as_of.position)
             first = self._points.count_entries(before)
         if not newest_first:
@@ -223,7 +221,8 @@ class LedgerQueries:
             suffix: rest
             for suffix, *rest in self._c.execute(
                 "SELECT account_suffix, symbol, instrument_id, name, kind, multiplier"
-                " FROM instruments WHERE position <= ? ORDER BY effective_date <= ?, position",
+                " FROM instruments WHERE position <= ?1 ORDER BY effective_date <= ?2,"
+                " CASE WHEN effective_date <= ?2 THEN position ELSE -position END",
                 as_of.parameters[::-1],
             )
         }
@@ -283,7 +282,9 @@ class LedgerQueries:
     # -- helpers ---------------------------------------------------------------------------
 
     def _money(self, minor: int) -> Decimal:
-        return from_scaled(minor, 10 ** self.books().exponent)
+        if self._exponent is None:
+            self._exponent = self.books().exponent
+        return from_scaled(minor, 10**self._exponent)
 
     def _entry(self, row: tuple[Any, ...], accounts: dict[str, Account]) -> Entry:
         fields = dict(zip(Entry.__struct_fields__, row, strict=False))

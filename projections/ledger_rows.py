@@ -91,7 +91,7 @@ class LedgerRows:
     def flush(self) -> None:
         """Write everything gathered, in order, and what the balance points among it hold."""
         waiting = self.waiting
-        if self.lines:
+        if self.lines or waiting["balance_points"]:  # a reversal of what was undone has no lines
             self._total()
         for table, width in WIDTHS.items():
             if waiting[table]:
@@ -179,7 +179,7 @@ class LedgerRows:
         reference: str = "",
     ) -> None:
         """Post one entry. Raises DomainError when it does not balance or names a wrong account."""
-        self.check(lines)
+        self.check(lines, corrects=about is not None)
         posted_on = self.posting_date(effective)
         number = self.place(cause.position, posted_on)
         self.entries += (
@@ -190,16 +190,21 @@ class LedgerRows:
         for posting, line in enumerate(lines, number * LINES):
             self.lines += (posting, *line)
 
-    def check(self, lines: Sequence[tuple[str, int, int]]) -> None:
-        """Double entry, and every account against the chart in force, as it is posted (M02)."""
+    def check(self, lines: Sequence[tuple[str, int, int]], corrects: bool = False) -> None:
+        """Double entry, and every account against the chart in force, as it is posted (M02).
+
+        What ``corrects`` an earlier entry goes where that one went, if the account is closed since.
+        """
         if not self.rules_version:
             raise DomainError("no posting rules are in force; adopt them before the first entry.")
         total = 0
-        for account, amount, _ in lines:
-            if account.partition(".")[0] not in self.active:
+        for account, amount, quantity in lines:
+            if not corrects and account.partition(".")[0] not in self.active:
                 raise DomainError(f"account {account} is not active in chart {self.coa_version}.")
             if not -LARGEST <= amount <= LARGEST:
                 raise DomainError(f"an amount of {amount} minor units is more than can be kept.")
+            if not -LARGEST <= quantity <= LARGEST:
+                raise DomainError(f"{quantity / 1e9:g} units are more than can be kept.")
             total += amount
         if total:
             raise DomainError(f"the entry does not balance: debits exceed credits by {total}.")

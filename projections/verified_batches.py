@@ -13,7 +13,7 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -21,27 +21,31 @@ from typing import IO, Any
 
 import apsw
 
+from eventstore.envelope import GENESIS
 from eventstore.errors import HistoryBroken, StoreUnreadable
 from eventstore.schema import BUSY_TIMEOUT_S, open_reader
-from eventstore.verification import BrokenChain, chained, claimed_head
+from eventstore.verification import BrokenChain, Verification, chained, check_end, claimed_head
 from projections.base import FOLD_ERRORS, Batch, Projection
 
 ROWS_A_BATCH = 10_000  # of history, passed over ones included
 FACTS_EVERY = 2  # batches: facts are found here for every second one, which evens out the work
 PIPE_BYTES = 1 << 20
+MESSAGE_MAX = 1 << 32  # bytes; a batch has some 2 MB
 _LENGTH = struct.Struct(">Q")
 
 
 def verified_batches(
     store: Path, kind: type[Projection], until: int | None = None
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """What ``kind`` folds of the history up to ``until``, its chain checked by another process.
 
     Raises HistoryBroken at the first event that does not hold, StoreUnreadable.
     """
     open_reader(store).close()  # what is wrong with the file is said here
     view = f"{kind.__module__}:{kind.__qualname__}"
-    command = [sys.executable, "-m", __spec__.name, str(store), str(until or 2**62), view]
+    last = 2**62 if until is None else until
+    # -P: nothing that lies in the folder where it is started is taken for a module
+    command = [sys.executable, "-P", "-m", __spec__.name, str(store), str(last), view]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
         assert process.stdout is not None  # noqa: S101 - it was asked for
         _widen(process.stdout)
@@ -52,8 +56,11 @@ def verified_batches(
 
 
 def _received(pipe: IO[bytes], store: Path) -> Iterator[Batch]:
-    while size := pipe.read(_LENGTH.size):
-        message = marshal.loads(pipe.read(_LENGTH.unpack(size)[0]))  # noqa: S302 - our own process
+    while len(head := pipe.read(_LENGTH.size)) == _LENGTH.size:
+        (size,) = _LENGTH.unpack(head)
+        if size > MESSAGE_MAX or len(body := pipe.read(size)) < size:
+            break
+        message = marshal.loads(body)  # noqa: S302 - our own process
         if message == "end":
             return
         if isinstance(message, str):
@@ -84,12 +91,14 @@ def batches(store: Path, kind: type[Projection], until: int) -> Iterator[Batch]:
     connection = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
     connection.execute("BEGIN")  # one snapshot, also beside a writer
-    last = min(until, claimed_head(connection)[0])
+    head = claimed_head(connection)
+    # to the end: rows behind the noted end are a fault too
+    last, stop = (head[0], 2**62) if until >= head[0] else (until, until)
     passed_over, readers = kind.passed_over, kind.readers
     runs: list[tuple[str, list[tuple[Any, ...]]]] = []
     current, items = "", list[tuple[Any, ...]]()
     row: tuple[Any, ...] = ()
-    for row in chained(connection, until=last):
+    for row in chained(connection, until=stop):
         topic = row[3]
         if topic not in passed_over:
             facts, found = row, ""
@@ -107,11 +116,11 @@ def batches(store: Path, kind: type[Projection], until: int) -> Iterator[Batch]:
             readers = kind.readers if row[0] // ROWS_A_BATCH % FACTS_EVERY == 0 else {}
     if row and (runs or row[0] % ROWS_A_BATCH):
         yield Batch(row[0], row[-1], last, runs)
-    if (row[0] if row else 0) != last:
-        ended = row[0] if row else 0
-        raise BrokenChain(
-            ended + 1, b"", f"the store says that it ends at event {last}, the rows end at {ended}"
-        )
+    if stop > last:
+        position, digest = (row[0], row[-1]) if row else (0, GENESIS)
+        ended = check_end(Verification(position, digest, None, ""), *head)
+        if ended.bad_position is not None:
+            raise BrokenChain(ended.bad_position, b"", ended.reason)
 
 
 def main(store: str, until: str, view: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -143,7 +144,8 @@ def rebuild_ledger(
     partial.unlink(missing_ok=True)
     ledger = Ledger.open(partial)
     try:
-        position = ledger.build(verified_batches(folder.events, Ledger, until), progress)
+        with closing(verified_batches(folder.events, Ledger, until)) as runs:
+            position = ledger.build(runs, progress)
         digest = ledger.digest()
         ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it
     except BaseException:

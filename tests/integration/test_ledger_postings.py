@@ -12,7 +12,7 @@ from aggregates import capital
 from aggregates.books import ClosePeriod, ReverseEntry
 from aggregates.chart_of_accounts import AdoptChart
 from aggregates.errors import DomainError
-from aggregates.instrument import RenameInstrument
+from aggregates.instrument import RegisterInstrument, RenameInstrument
 from projections.base import ProjectionHalted
 from projections.cost_pools import held_over_a_year
 from projections.ledger import template_chart
@@ -700,3 +700,69 @@ def test_every_entry_balances_and_units_without_cost_do_not_stay(keeper: Any) ->
         assert sum(p.amount for p in entry.postings) == 0
     trial = keeper.books.trial_balance()
     assert trial.debits == trial.credits > 0
+
+
+def test_a_reversal_that_moves_nothing_leaves_the_balances_whole(
+    keeper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entry has no lines, and it is where a balance point is due."""
+    monkeypatch.setattr("projections.ledger_rows.POINT_EVERY", 2)
+    bought = keeper.buy("10", "10.00", "2024-01-03")
+    split = keeper.split(2, 1, "2024-01-04")
+    before = keeper.balances("2024-01-02")
+    keeper.reverse(bought)  # what the split did is undone with it
+    keeper.close_period("2024-01-31")
+    keeper.reverse(split)
+    assert keeper.balances() == before
+    assert keeper.books.count_entries() == len(list(keeper.books.journal()))
+    assert sum(line.amount for line in keeper.books.register(SPY)) == 0
+
+
+@pytest.mark.parametrize(
+    "amounts", [{"commission": "1e25"}, {"fees": "1e25"}, {"net_amount": "-99999999999999999999"}]
+)
+def test_amounts_that_no_column_holds_stop_the_ledger_before_them(
+    keeper: Any, amounts: dict[str, str]
+) -> None:
+    position = keeper.buy("1", "10.00", **amounts)
+    with pytest.raises(ProjectionHalted, match=f"before event {position} .*more than can be kept"):
+        keeper.balances()
+
+
+def test_a_balance_that_no_column_holds_is_said(
+    keeper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.ledger_rows.POINT_EVERY", 1)
+    keeper.deposit("92233720368547000.00")
+    keeper.deposit("92233720368547000.00")
+    keeper.deposit("1.00", "2024-01-03")
+    with pytest.raises(ProjectionHalted, match="a balance is larger than the books can hold"):
+        keeper.ledger.catch_up(keeper.feed)
+
+
+def test_what_was_posted_to_an_account_can_be_reversed_after_it_was_closed(keeper: Any) -> None:
+    fee = keeper.capital(capital.RecordFee, "1.00")
+    before = keeper.books.chart()
+    closed = [
+        msgspec.structs.replace(a, active=False) if a.code == "5020" else a for a in before.accounts
+    ]
+    mapping = before.mapping | {"fees": "5010"}
+    chart = msgspec.structs.replace(before, version=2, accounts=tuple(closed), mapping=mapping)
+    keeper.do(AdoptChart, chart=chart, reason="one account for both")
+    undone = keeper.reverse(fee)
+    assert keeper.lines(undone, about=fee)[0][0] in ("1010", "5020")
+    assert "5020" not in keeper.balances()
+
+
+def test_before_its_first_day_a_security_has_its_first_name(keeper: Any) -> None:
+    keeper.do(
+        RegisterInstrument, "2024-03-01", symbol="FB", name="Facebook", kind="stock",
+        currency="USD", exchange="XNAS",
+    )  # fmt: skip
+    keeper.buy("10", "10.00", "2024-02-01", symbol="FB", instrument="XNAS:FB")
+    keeper.do(RenameInstrument, "2024-06-01", instrument_id="XNAS:FB", symbol="META")
+    symbols = {
+        day: [p.symbol for p in keeper.books.positions(AsOf(date=date.fromisoformat(day)))]
+        for day in ("2024-02-15", "2024-04-01", "2024-07-01")
+    }
+    assert symbols == {"2024-02-15": ["FB"], "2024-04-01": ["FB"], "2024-07-01": ["META"]}

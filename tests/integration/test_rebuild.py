@@ -47,6 +47,9 @@ def tamper(keeper: Any, statement: str) -> None:
         ),
         ("DELETE FROM stored_events WHERE position = 3", "event 3 is bad: the next row says"),
         ("DELETE FROM stored_events WHERE position > 5", "ends at event .*, the rows end at 5"),
+        ("DELETE FROM head", "event 1 is bad: the store says that it ends at event 0"),
+        ("UPDATE head SET position = 4", "event 5 is bad: the store says that it ends at event 4"),
+        ("UPDATE head SET hash = zeroblob(32)", "noted another hash for its newest event"),
     ],
 )
 def test_nothing_is_built_from_a_history_that_does_not_hold(
@@ -73,14 +76,36 @@ def test_a_rebuild_up_to_a_position_does_not_look_at_what_comes_after(
         rebuilt(7)
 
 
+def test_a_rebuild_up_to_before_the_first_event_is_empty(
+    keeper: Any, rebuilt: Callable[..., str]
+) -> None:
+    keeper.buy("10", "10.00")
+    with closing(Ledger.in_memory()) as ledger:
+        assert rebuilt(0) == ledger.digest()
+
+
+def test_modules_in_the_folder_where_it_starts_are_not_taken(
+    keeper: Any, rebuilt: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.buy("10", "10.00")
+    for name in ("projections", "apsw", "marshal"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    assert rebuilt() == keeper.ledger.digest()
+
+
 def test_a_reader_that_dies_is_an_error_and_not_an_end(
     keeper: Any, rebuilt: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper.buy("10", "10.00")
-    monkeypatch.setattr(verified_batches.sys, "executable", "/bin/true")
-    with pytest.raises(StoreUnreadable, match="before the end of history"):
-        rebuilt()
-    assert not list(tmp_path.glob("rebuilt*"))
+    for said in ("", "abc", "12345678and less than that"):  # nothing, half a length, half a batch
+        reader = tmp_path / "reader"
+        reader.write_text(f"#!/bin/sh\nprintf '{said}'\n")
+        reader.chmod(0o755)
+        monkeypatch.setattr(verified_batches.sys, "executable", str(reader))
+        with pytest.raises(StoreUnreadable, match="before the end of history"):
+            rebuilt()
+        assert not list(tmp_path.glob("rebuilt*"))
 
 
 def test_late_entries_and_reversals_find_their_rows_before_the_indexes_are_made(
