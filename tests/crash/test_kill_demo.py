@@ -28,7 +28,7 @@ from runtime.demo import DemoPlan, plan_of, play
 from runtime.queries import Queries
 
 FULL = os.environ.get("PROGRAMME") == "full"
-KILLS = int(os.environ.get("CRASH_KILLS", "200" if FULL else "20"))
+KILLS = int(os.environ.get("CRASH_KILLS", "200" if FULL else "50"))
 SPAWN = multiprocessing.get_context("fork")
 
 
