@@ -276,13 +276,9 @@ class Projection:
         try:
             self.flush()
         except OverflowError:  # no event is at fault alone: their sum is
-            before = self.tracked()[0]
-            raise ProjectionHalted(
-                f"The {self.name} stops before event {before + 1}: with the events up to "
-                f"{position} a balance is larger than the books can hold. The events are kept and "
-                "earlier figures stand; nothing was half written.",
-                before + 1,
-            ) from None
+            larger = ValueError("a balance is larger than the books can hold.")
+            first = self.tracked()[0] + 1
+            raise self._halted(first, f"or one up to {position}", larger) from None
         reach("projection.fold.rows_written")
         self.connection.execute("UPDATE tracking SET position = ?, hash = ?", (position, digest))
         reach("projection.fold.tracked")

@@ -13,7 +13,7 @@ from eventstore.envelope import Envelope
 from eventstore.feed import Feed, event_of
 from projections.difference_records import ChangedEntry, Source
 from projections.ledger_bulk import BulkEntry, BulkPosting, LedgerBulk
-from projections.ledger_queries import LedgerQueries
+from projections.ledger_queries import LedgerQueries, title_of
 from projections.ledger_records import AsOf, Posting
 
 
@@ -26,7 +26,7 @@ class Told:
 
     def __init__(self, feed: Feed, ledger: LedgerQueries, known: int) -> None:
         self._feed, self._bulk = feed, LedgerBulk(ledger)
-        self._names = {c: a.name for c, a in self._bulk.accounts(AsOf(position=known)).items()}
+        self._accounts = ledger.accounts(AsOf(position=known))
         self._scale = 10 ** ledger.books().exponent
 
     def money(self, minor: int) -> Decimal:
@@ -61,13 +61,11 @@ class Told:
         )
 
     def _posting(self, p: BulkPosting) -> Posting:
-        main, point, suffix = p.code.partition(".")
-        name = self._names.get(main, main)
         return Posting(
             code=p.code,
-            account=f"{name}: {suffix}" if point else name,
+            account=title_of(self._accounts, p.code),
             amount=self.money(p.amount),
-            quantity=plain(from_scaled(p.quantity, QUANTITY_SCALE)) if point else None,
+            quantity=plain(from_scaled(p.quantity, QUANTITY_SCALE)) if "." in p.code else None,
         )
 
     def _what(self, position: int) -> str:

@@ -51,10 +51,6 @@ CAPITAL_WORDS: dict[type[Event], str] = {
     MarginInterestCharged: "Margin interest",
     CapitalEarmarked: "Earmark",
 }
-FOLDED: tuple[type[Event], ...] = (
-    BooksOpened, RulesAdopted, PeriodClosed, EntryReversed, ChartAdopted, InstrumentRegistered,
-    InstrumentRenamed, InstrumentSplit, OrderFilled, *CAPITAL_WORDS,
-)  # fmt: skip
 _GAINS = ("gain_short_term", "gain_long_term")
 # Amounts above this are checked one by one: some sum of them might not fit into 64 bits.
 CHECKED_ABOVE = 2**60
@@ -98,7 +94,6 @@ class Ledger(Projection):
     schema: ClassVar[str] = SCHEMA
     application_id: ClassVar[int] = 0x54424C47  # "TBLG"
     readers: ClassVar[Mapping[str, Reader]] = {OrderFilled.topic: fill_facts}
-    passed_over: ClassVar[frozenset[str]] = frozenset(TOPICS).difference(k.topic for k in FOLDED)
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
@@ -109,22 +104,11 @@ class Ledger(Projection):
         self._rules = RULES[RULES_VERSION]
         self.rows = LedgerRows(connection)
         self.costs = CostBook(connection, self.rows, self.make_indexes)
-        self._handlers: dict[type[Event], Callable[[Envelope, Any], None]] = {
-            BooksOpened: self._opened,
-            RulesAdopted: self._rules_adopted,
-            PeriodClosed: self._period_closed,
-            EntryReversed: self._reversed,
-            ChartAdopted: self._chart_adopted,
-            InstrumentRegistered: self._registered,
-            InstrumentRenamed: self._renamed,
-            InstrumentSplit: self._split,
-            **dict.fromkeys(CAPITAL_WORDS, self._capital),
-        }
 
     def fold(self, row: Envelope, event: Event) -> None:
-        handler = self._handlers.get(type(event))
+        handler = self.handlers.get(type(event))
         if handler is not None:
-            handler(row, event)
+            handler(self, row, event)
 
     def flush(self) -> None:
         self.rows.flush()
@@ -318,7 +302,7 @@ class Ledger(Projection):
         """Fold a fill into its pool: cost relieved (negative: added), short and long-term gain."""
         position, effective, units = facts[0], facts[2], facts[5]
         account, rows = way.security, self.rows
-        pool = self.costs.pools.get(account) or self.costs.load(account)
+        pool = self.costs.pool(account)
         if (effective, position) < pool.last:  # what it changes for later sales is re-costed
             kind: Literal["buy", "sell"] = "sell" if way.sold else "buy"
             movement = Movement(effective, position, kind, units, gross)
@@ -389,6 +373,22 @@ class Ledger(Projection):
             context="correction",
             reference=reference,
         )
+
+    # Every event that the ledger folds as an event; with the readers', these are all its topics.
+    handlers: ClassVar[Mapping[type[Event], Callable[[Ledger, Envelope, Any], None]]] = {
+        BooksOpened: _opened,
+        RulesAdopted: _rules_adopted,
+        PeriodClosed: _period_closed,
+        EntryReversed: _reversed,
+        ChartAdopted: _chart_adopted,
+        InstrumentRegistered: _registered,
+        InstrumentRenamed: _renamed,
+        InstrumentSplit: _split,
+        **dict.fromkeys(CAPITAL_WORDS, _capital),
+    }
+    passed_over: ClassVar[frozenset[str]] = frozenset(TOPICS).difference(
+        readers, (kind.topic for kind in handlers)
+    )
 
 
 def cause_of(row: Envelope, event: Event) -> Cause:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aggregates.chart_of_accounts import Account, Chart
-from projections.ledger_points import LedgerPoints
+from projections.ledger_points import LedgerPoints, lines_of
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import NOW, AsOf
 
@@ -85,8 +85,7 @@ class LedgerBulk:
         """Every entry by effective date, then in the order of recording, with its postings."""
         rows = (
             f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
-            " CROSS JOIN entry_lines l ON l.posting_id"
-            " BETWEEN 256 * t.transaction_id AND 256 * t.transaction_id + 255"
+            f" {lines_of('t')}"
             f" WHERE {as_of.where('t.')} AND t.effective_date >= ? {{}}"
             " ORDER BY {}t.transaction_id, l.posting_id"
         )
@@ -110,8 +109,7 @@ class LedgerBulk:
         each account that it moves."""
         rows = self._c.execute(
             f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
-            " CROSS JOIN entry_lines l ON l.posting_id"
-            " BETWEEN 256 * t.transaction_id AND 256 * t.transaction_id + 255"
+            f" {lines_of('t')}"
             " WHERE t.about = ? AND t.position = ? ORDER BY l.posting_id",
             (position, position),
         )

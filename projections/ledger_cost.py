@@ -26,13 +26,13 @@ class CostBook:
         self._connection = connection
         self._rows = rows
         self._searched = searched
-        self.pools: dict[str, Pool] = {}
+        self._pools: dict[str, Pool] = {}
         self._all_pools = False  # whether an account without a pool has no rows either
         self.method = "average"
         self.mapping: Mapping[str, str] = {}
 
     def forget(self) -> None:
-        self.pools.clear()
+        self._pools.clear()
         found = self._connection.execute("SELECT cost_method FROM books").fetchone()
         self.method = found[0] if found else "average"
         moved = self._connection.execute(
@@ -54,12 +54,10 @@ class CostBook:
 
     def pool(self, account: str) -> Pool:
         """The pool of one account as it stands now."""
-        return self.pools.get(account) or self.load(account)
-
-    def load(self, account: str) -> Pool:
-        """The pool of an account that was not asked for before."""
-        pool = Pool(self.method) if self._all_pools else self._load(account)
-        self.pools[account] = pool
+        pool = self._pools.get(account)
+        if pool is None:
+            pool = Pool(self.method) if self._all_pools else self._load(account)
+            self._pools[account] = pool
         return pool
 
     def split(self, cause: Cause, account: str, movement: Movement) -> Outcome:
@@ -94,7 +92,7 @@ class CostBook:
             self._rows.waiting["voids"] += (cause.position, position, account)
             back = (c._replace(units=-c.units, cost=-c.cost) for c in before[position].lots)
             self.post_lots(cause.position, gone, back)
-            self.pools[account], after = recompute(self.method, left)
+            self._pools[account], after = recompute(self.method, left)
             self._recost(cause, account, left, before, after)
 
     # -- late events -----------------------------------------------------------------------
@@ -107,7 +105,7 @@ class CostBook:
         self._rows.flush()
         history = self._history(account)
         _, before = recompute(self.method, history)
-        self.pools[account], after = recompute(self.method, [*history, movement])
+        self._pools[account], after = recompute(self.method, [*history, movement])
         outcome = after[movement.position]
         if movement.kind != "buy":  # a purchase opens its lot by its own movement
             self.post_lots(cause.position, movement, outcome.lots)

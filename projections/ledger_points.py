@@ -16,9 +16,14 @@ from typing import Any, NamedTuple
 
 from projections.ledger_records import FOREVER, AsOf
 
-_LINES = (
-    "entry_lines l ON l.posting_id BETWEEN 256 * e.transaction_id AND 256 * e.transaction_id + 255"
-)
+
+def lines_of(entry: str) -> str:
+    """The SQL that joins the postings ``l`` of an entry, which the query calls by this name."""
+    first = f"256 * {entry}.transaction_id"
+    return f"CROSS JOIN entry_lines l ON l.posting_id BETWEEN {first} AND {first} + 255"
+
+
+_LINES = lines_of("e")
 # on-time entries of a stretch, then late ones after it; both clocks on each
 _STRETCH = "FROM entries e {} WHERE e.transaction_id > :after AND e.transaction_id <= :until"
 _LATER = (
@@ -26,7 +31,6 @@ _LATER = (
     " WHERE n.transaction_id > :until"
 )
 _CLOCKS = "AND e.effective_date <= :date AND e.position <= :position"
-_QUESTIONS = "AND e.effective_date <= ? AND e.position <= ?"
 _ON_TIME = "AND e.transaction_id NOT IN (SELECT transaction_id FROM late_entries)"
 
 
@@ -87,13 +91,12 @@ class LedgerPoints:
         """What every account adds up to, by code; accounts never posted to are left out."""
         start, until = self._around(as_of)
         found = self._at(start.point)
-        day, position = as_of.parameters
-        clocks = {"after": start.transaction_id, "until": until, "date": day, "position": position}
+        clocks = _clocks(as_of, start, until)
         columns = "SELECT l.account_code, l.amount, l.quantity"
         rows = self._c.execute(
             "SELECT account_code, SUM(amount), SUM(quantity) FROM ("
-            f"{columns} {_STRETCH.format(f'CROSS JOIN {_LINES}')} {_CLOCKS} UNION ALL"
-            f" {columns} {_LATER.format(f'CROSS JOIN {_LINES}')} {_CLOCKS}) GROUP BY account_code",
+            f"{columns} {_STRETCH.format(_LINES)} {_CLOCKS} UNION ALL"
+            f" {columns} {_LATER.format(_LINES)} {_CLOCKS}) GROUP BY account_code",
             clocks,
         )
         for code, amount, quantity in rows:
@@ -118,22 +121,19 @@ class LedgerPoints:
     def count_entries(self, as_of: AsOf) -> int:
         """Entries dated and known in time."""
         start, until = self._around(as_of)
-        day, position = as_of.parameters
         (more,) = self._c.execute(
             f"SELECT (SELECT COUNT(*) {_STRETCH.format('')} {_CLOCKS})"
             f" + (SELECT COUNT(*) {_LATER.format('')} {_CLOCKS})",
-            {"after": start.transaction_id, "until": until, "date": day, "position": position},
+            _clocks(as_of, start, until),
         ).fetchone()
         return start.transaction_id + int(more)
 
     def entries(self, as_of: AsOf, offset: int, limit: int) -> list[int]:
         """Transaction ids of one page, by effective date, then in the order of recording."""
-        day, position = as_of.parameters
-        clocks: dict[str, Any] = {"date": day, "position": position}
         late = self._c.execute(
             f"SELECT e.effective_date, e.transaction_id FROM late_entries n CROSS JOIN entries e"
-            f" USING (transaction_id) WHERE 1 {_CLOCKS} ORDER BY 1, 2",
-            clocks,
+            f" USING (transaction_id) WHERE {as_of.where('e.')} ORDER BY 1, 2",
+            as_of.parameters,
         ).fetchall()
         last, until = self._around(as_of)
         starts = self._c.execute(
@@ -150,7 +150,7 @@ class LedgerPoints:
         on_time = self._c.execute(
             f"SELECT e.effective_date, e.transaction_id {_STRETCH.format('')} {_CLOCKS} {_ON_TIME}"
             " ORDER BY e.transaction_id",
-            clocks | {"after": start.transaction_id, "until": until},
+            _clocks(as_of, start, until),
         )
         later = (e for e in late if e[1] > start.transaction_id and e[0] > start.through)
         stop = None if limit < 0 else offset - before + limit
@@ -228,10 +228,7 @@ class LedgerPoints:
             )  # fmt: skip
 
     def _late_lines(self, account: str, as_of: AsOf) -> list[RegisterRow]:
-        late = (
-            "late_entries n CROSS JOIN entries e USING (transaction_id)"
-            f" CROSS JOIN {_LINES} WHERE 1"
-        )
+        late = f"late_entries n CROSS JOIN entries e USING (transaction_id) {_LINES} WHERE 1"
         return sorted(self._lines(account, as_of, late))
 
     def _lines(
@@ -240,11 +237,17 @@ class LedgerPoints:
         rows = self._c.execute(
             "SELECT e.effective_date, l.posting_id, e.position, e.timestamp,"
             " (SELECT description FROM transactions t WHERE t.transaction_id = e.transaction_id),"
-            f" l.amount, l.quantity, 0 FROM {source} AND l.account_code = ? {_QUESTIONS}"
+            f" l.amount, l.quantity, 0 FROM {source} AND l.account_code = ? AND {as_of.where('e.')}"
             " ORDER BY l.posting_id",
             (*parameters, account, *as_of.parameters),
         )
         return map(RegisterRow._make, rows)
+
+
+def _clocks(as_of: AsOf, start: Point, until: int) -> dict[str, Any]:
+    """The values of a stretch and of both clocks."""
+    day, position = as_of.parameters
+    return {"after": start.transaction_id, "until": until, "date": day, "position": position}
 
 
 def _settled(late: list[tuple[str, int]], point: Point) -> list[tuple[str, int]]:

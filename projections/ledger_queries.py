@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -74,8 +74,8 @@ class LedgerQueries:
         return {a.code: a for (text,) in rows for a in _chart(text).accounts}
 
     def account_name(self, code: str, as_of: AsOf = NOW) -> str:
-        """Name of an account; a security's sub-account also says which security."""
-        return _name(self.accounts(as_of), code)
+        """See ``title_of``."""
+        return title_of(self.accounts(as_of), code)
 
     # -- balances --------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class LedgerQueries:
         return [
             Balance(
                 code=code,
-                account=_name(accounts, code),
+                account=title_of(accounts, code),
                 type=accounts[code.partition(".")[0]].type,
                 currency=currency,
                 amount=self._money(amount),
@@ -298,7 +298,7 @@ class LedgerQueries:
         fields["postings"] = tuple(
             Posting(
                 code=code,
-                account=_name(accounts, code),
+                account=title_of(accounts, code),
                 amount=self._money(amount),
                 quantity=_units(quantity) if "." in code else None,
             )
@@ -307,7 +307,8 @@ class LedgerQueries:
         return Entry(**fields)
 
 
-def _name(accounts: dict[str, Account], code: str) -> str:
+def title_of(accounts: Mapping[str, Account], code: str) -> str:
+    """Name of an account; a security's sub-account also says which security."""
     main, _, suffix = code.partition(".")
     name = accounts[main].name if main in accounts else main
     return f"{name}: {suffix}" if suffix else name

@@ -15,7 +15,6 @@ from security.keyfile import KeyFileError
 
 ED25519 = b"\x01"  # the signature type of signed-note
 PUBLIC_BYTES = 32
-SIGNATURE_BYTES = 64
 VKEY_LIMIT = 1024  # bytes of a vkey file; a real one has about a hundred
 
 
