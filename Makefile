@@ -13,13 +13,16 @@ PACKAGES := .venv/.packages-installed
 PROJECT := .venv/.project-installed
 PAGES := web/static/vendor/.installed
 
+ROOMS := aggregates brokers config eventstore exporters projections runtime screeners security \
+         strategies web
+
 .PHONY: help demo run test crash check bench
 
 ## make demo     five synthetic trading days, then the books (SERVE=1: and the pages)
 ## make run      the bot
 ## make test     all tests
 ## make crash    kills at every step, pairs of kills, full disks, many writers (20 minutes)
-## make check    format, lint, types, imports
+## make check    format, lint, types, imports, known patterns of unsafe code
 ## make bench    our speed against raw SQLite, hledger and beancount
 ## Options of the program follow in ARGS: make demo ARGS="--seed 7", make test ARGS="-k ledger"
 help:
@@ -42,6 +45,7 @@ check: $(PROJECT)
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/bandit -q -c pyproject.toml -r $(ROOMS) docs/verifier
 
 bench: $(PROJECT)
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -151,7 +151,7 @@ class SyntheticMarketData:
     def _walk(self, symbol: str, place: int, close_before: int | None) -> list[_Minute]:
         """One session of one symbol; the same for the same seed, symbol, day and close before."""
         session = self._sessions[place]
-        rng = random.Random(f"{self._seed}:{symbol}:{session.day}")  # noqa: S311 - not a secret
+        rng = random.Random(f"{self._seed}:{symbol}:{session.day}")  # noqa: S311  # nosec B311
         profile = _PROFILES.get(symbol) or _invent(f"{self._seed}:{symbol}")
         if close_before is None:
             price = profile.cents * _POINTS
@@ -225,7 +225,7 @@ def _spread(rng: random.Random, profile: _Profile, price: int) -> int:
 
 def _invent(key: str) -> _Profile:
     """A character for a symbol without one, from the seed and its name alone."""
-    rng = random.Random(key)  # noqa: S311 - not a secret
+    rng = random.Random(key)  # noqa: S311  # nosec B311
     return _Profile(
         cents=rng.randrange(1_500, 30_000),
         move_tenth_bp=rng.randrange(40, 80),
