@@ -45,6 +45,9 @@ class VirtualClock:
         self._now = max(self._now, moment.astimezone(UTC))
 
 
+UnclearTime = pytz.InvalidTimeError  # a wall time that a change of clocks skips or repeats
+
+
 def zones() -> Collection[str]:
     """The names of all time zones that there are."""
     return pytz.all_timezones_set

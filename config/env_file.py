@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +80,20 @@ def read_text(reading: Reading, file: str, content: bytes) -> None:
     for number, line in enumerate(text.split("\n"), 1):
         if (stripped := line.removesuffix("\r").strip(BLANK)) and not stripped.startswith("#"):
             _read_line(reading, file, number, stripped)
+
+
+def file_content(texts: Mapping[str, str]) -> bytes:
+    """A file that says these texts when it is read again. Raises ValueError as ``line`` does."""
+    return "".join(f"{line(name, text)}\n" for name, text in texts.items()).encode()
+
+
+def line(name: str, text: str) -> str:
+    """``KEY=VALUE`` as ``read_text`` takes it. Raises ValueError, which quotes nothing of it."""
+    for value in (text, f'"{text}"', f"'{text}'"):
+        with suppress(ValueError):
+            if _value(value, len(name) + 1 + len(value)) == text:
+                return f"{name}={value}"
+    raise ValueError("needs quotes and holds both kinds; leave one kind out")
 
 
 def _decoded(content: bytes) -> str:

@@ -18,6 +18,16 @@ class DataFolder:
         return self.root / "storage" / "events.db"
 
     @property
+    def storage(self) -> Path:
+        """Store, keys and secrets; security.vault says what of it is the vault's."""
+        return self.root / "storage"
+
+    @property
+    def vault(self) -> Path:
+        """The number of the vault; a folder without it (a demo) has no vault."""
+        return self.storage / "VAULT"
+
+    @property
     def blind_key(self) -> Path:
         """Key of the per-event blinds (32 bytes, 0600)."""
         return self.root / "storage" / "keys" / "blind.key"
@@ -41,6 +51,14 @@ class DataFolder:
         return self.checkpoints / f"{position:012d}.checkpoint"
 
     @property
+    def signer_proofs(self) -> Path:
+        """The line of signing keys: a proof for each new one, under the one before."""
+        return self.checkpoints / "keys"
+
+    def signer_proof(self, number: int) -> Path:
+        return self.signer_proofs / f"{number:03d}.json"
+
+    @property
     def orders_view(self) -> Path:
         return self.root / "storage" / "projections" / "orders.db"
 
@@ -52,6 +70,41 @@ class DataFolder:
     def merkle_nodes(self) -> Path:
         """Nodes of the Merkle tree over the store; made anew with every checkpoint."""
         return self.root / "storage" / "projections" / "merkle.nodes"
+
+    @property
+    def sessions(self) -> Path:
+        """Who is signed in to the pages (0600): no history, and lost without harm."""
+        return self.root / "storage" / "sessions.db"
+
+    @property
+    def control(self) -> Path:
+        """What main, the pages and the supervisor tell each other through."""
+        return self.root / "control"
+
+    @property
+    def run_lock(self) -> Path:
+        """Held by the one `tbot run` of this folder."""
+        return self.control / "run.lock"
+
+    @property
+    def bot_state(self) -> Path:
+        """The bot's state in one word (M20), for whoever looks from outside."""
+        return self.control / "bot_state.txt"
+
+    @property
+    def provisioning(self) -> Path:
+        """There while the bot is being provisioned: what a kill leaves is finished or dropped."""
+        return self.control / "provisioning"
+
+    @property
+    def setup_token(self) -> Path:
+        """The one-time token that opens the set-up pages (0600)."""
+        return self.root / "storage" / "setup_token"
+
+    @property
+    def market_data(self) -> Path:
+        """What the simulated broker fills on: bars/SYM/DAY.csv and quotes/SYM/DAY.csv."""
+        return self.root / "market_data"
 
     @property
     def simulated_broker(self) -> Path:
@@ -73,6 +126,10 @@ class DataFolder:
     def ledger(self, identity: str) -> Path:
         """M02: output/{IDENTITY}/ledgers/{IDENTITY}_BOT_ledger.db."""
         return self.output(identity) / "ledgers" / f"{identity}_BOT_ledger.db"
+
+    def ledgers(self, identity: str) -> Path:
+        """The ledger and what is exported beside it."""
+        return self.output(identity) / "ledgers"
 
     def ledger_snapshots(self, identity: str) -> Path:
         return self.output(identity) / "ledgers" / "snapshots"

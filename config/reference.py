@@ -17,11 +17,15 @@ INTRODUCTION = f"""\
 
 Made from the tables in `config/setting_groups/` by `python -m config.reference`; do not edit.
 
+- **Where.** Settings are given once, at set-up, and changed on the page Settings; every change is
+  an event. After set-up no `.env` file is read: one that lies in the data folder is refused. In the
+  vault each key is kept in the form of its file; credentials are in the file of their service.
 - **File.** A group's keys are in `{ENV_BOT}` (how the bot trades, keeps its books and serves its
   pages) or in `{ENV}` (access to services). A key in the wrong file is refused. What is accepted in
   such a file is written at the head of `config/env_file.py`.
 - **Default.** *required*: the key must be given, an example stands beside it. Any other key that is
   absent has the default that stands here; no value is ever guessed.
+- **Fixed.** The four codes of the identity and the currency name the books: they never change.
 - **Restart.** *yes*: a change waits until `tbot run` is started again. Others hold from the next
   session on.
 - **Fractions.** Shares of something are fractions: 0.02 is 2 %.

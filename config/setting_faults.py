@@ -19,6 +19,13 @@ def unusable(name: str, key: Key, text: str, why: str) -> str:
     return f"{name} = {shown}: {why}; allowed: {key.form.allowed} ({key.help})"
 
 
+def beside(key: Key, text: str, why: str) -> str:
+    """As ``unusable``, for the place beside the field that shows the text already."""
+    # non-ASCII is told as its code: a look-alike shows in no other way
+    shown = "" if key.secret or text.isascii() else f"{_quoted(text)}: "
+    return f"{shown}{why}; allowed: {key.form.allowed}"
+
+
 def missing(name: str, key: Key) -> str:
     return f"{name}: missing; allowed: {key.form.allowed} ({key.help})"
 

@@ -31,8 +31,13 @@ class Rule(NamedTuple):
 
 def broken_rules(settings: Settings, without: Collection[str]) -> list[str]:
     """What contradicts, a line each; rules about a key of ``without`` are not asked."""
+    return [said for _, said in contradictions(settings, without)]
+
+
+def contradictions(settings: Settings, without: Collection[str]) -> list[tuple[Rule, str]]:
+    """As ``broken_rules``, each line with its rule."""
     asked = (rule for rule in RULES if not set(rule.keys) & set(without))
-    return [said for rule in asked if (said := rule.check(settings))]
+    return [(rule, said) for rule in asked if (said := rule.check(settings))]
 
 
 def shown(s: Settings, *names: str) -> str:

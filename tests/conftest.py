@@ -3,7 +3,7 @@
 import difflib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,15 @@ def marketdata() -> Path:
     if not (folder / "bars").is_dir():
         pytest.skip(f"no real market data in {folder}: set TRADEBOT_MARKETDATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _config_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Root keys of bots that are made here never go to the person's own config folder."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        environment.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        yield
 
 
 # Golden files
