@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import ClassVar, Literal, NamedTuple
 
@@ -97,14 +97,17 @@ class ReverseEntry(Command, frozen=True, kw_only=True):
     movements: tuple[UnitMovement, ...] = ()
 
 
-def first_shortfall(movements: Iterable[UnitMovement]) -> UnitMovement | None:
-    """The first movement, by date and position, after which a pool holds fewer than zero units."""
+def running_units(movements: Iterable[UnitMovement]) -> Iterator[tuple[UnitMovement, int]]:
+    """Each movement, by date and position, with what its pool holds after it."""
     held: defaultdict[str, int] = defaultdict(int)
     for m in sorted(movements):
         held[m.pool] = divide_half_even(held[m.pool] * m.new_units, m.old_units) + m.units
-        if held[m.pool] < 0:
-            return m
-    return None
+        yield m, held[m.pool]
+
+
+def first_shortfall(movements: Iterable[UnitMovement]) -> UnitMovement | None:
+    """The first movement, by date and position, after which a pool holds fewer than zero units."""
+    return next((m for m, units in running_units(movements) if units < 0), None)
 
 
 class Books(Aggregate):

@@ -8,11 +8,17 @@ from aggregates import (
     chart_of_accounts,
     configuration,
     instrument,
+    keys,
     order_messages,
     session,
+    user_activity,
+    users,
 )
 from aggregates.base import TOPICS
 
-FAMILIES = (books, capital, chart_of_accounts, configuration, instrument, order_messages, session)
+FAMILIES = (
+    books, capital, chart_of_accounts, configuration, instrument, keys, order_messages, session,
+    user_activity, users,
+)  # fmt: skip
 
 __all__ = ["FAMILIES", "TOPICS"]
