@@ -11,15 +11,19 @@ from benchmarks.appends import measure_appends
 from benchmarks.asking import measure_questions
 from benchmarks.catching_up import measure_catch_up
 from benchmarks.machine import file_system, machine_line, version_of
-from benchmarks.made_history import write_history
+from benchmarks.made_history import SEALED_KEYS, write_history
 from benchmarks.measure import ProgramFailed
 from benchmarks.proving import measure_proofs
 from benchmarks.rebuilding import Unequal, measure_rebuild
 from benchmarks.report import Section, as_json, as_text
+from benchmarks.rotating import measure_rotations
+from benchmarks.showing import measure_pages
 from benchmarks.starting import measure_starts
 from benchmarks.verifying import measure_verification
 
-PARTS = ("appends", "views", "verification", "rebuild", "questions", "proofs", "start")
+PARTS = ("appends", "views", "verification", "rebuild", "questions", "proofs", "pages", "rotation",
+         "start")  # fmt: skip
+PAGE_EVENTS = 100_000  # what the pages are held to
 SAMPLE_FILLS = 20_000  # for what need not be measured on the whole history
 
 
@@ -65,19 +69,35 @@ def measure(wanted: argparse.Namespace, folder: Path) -> list[Section]:
         if "views" in wanted.only:
             sections.append(measure_catch_up(folder, sample, rounds, tell))
         if "verification" in wanted.only:
-            sections.append(measure_verification(sample, rounds, tell))
-    if {"rebuild", "questions", "proofs"} & set(wanted.only):
-        tell(f"making a history of {wanted.trades:,} trades")
-        store = folder / "events.db"
-        write_history(store, wanted.trades)
-        if "rebuild" in wanted.only:
-            sections.append(measure_rebuild(folder, store, wanted.trades, rounds, tell))
-        if "questions" in wanted.only:
-            sections.append(measure_questions(folder, store, wanted.trades, tell))
-        if "proofs" in wanted.only:
-            sections.append(measure_proofs(folder, store, rounds, tell))
+            sealed = folder / "sealed_sample.db"
+            write_history(sealed, min(SAMPLE_FILLS, wanted.trades), keys=SEALED_KEYS)
+            sections.append(measure_verification(sample, sealed, rounds, tell))
+    sections += measure_long_history(wanted, folder)
+    if "pages" in wanted.only:
+        sections.append(measure_pages(folder, min(PAGE_EVENTS, wanted.trades), tell))
+    if "rotation" in wanted.only:
+        # 2,000 earlier rotations and 50,000 reads, unless --quick or --appends say otherwise
+        sections.append(measure_rotations(folder, 2 * wanted.appends, 50 * wanted.appends, tell))
     if "start" in wanted.only:
         sections.append(measure_starts(folder, rounds, tell))
+    return sections
+
+
+def measure_long_history(wanted: argparse.Namespace, folder: Path) -> list[Section]:
+    sections: list[Section] = []
+    if not {"rebuild", "questions", "proofs"} & set(wanted.only):
+        return []
+    tell(f"making a history of {wanted.trades:,} trades")
+    store = folder / "events.db"
+    write_history(store, wanted.trades)
+    if "rebuild" in wanted.only:
+        sealed = folder / "sealed.db"
+        write_history(sealed, wanted.trades, keys=SEALED_KEYS)
+        sections.append(measure_rebuild(folder, store, sealed, wanted.trades, wanted.rounds, tell))
+    if "questions" in wanted.only:
+        sections.append(measure_questions(folder, store, wanted.trades, tell))
+    if "proofs" in wanted.only:
+        sections.append(measure_proofs(folder, store, wanted.rounds, tell))
     return sections
 
 

@@ -25,13 +25,14 @@ from aggregates.order_messages import (
     RecordFill,
     RecordSubmission,
 )
-from benchmarks.made_history import open_books, open_made_store
+from benchmarks.made_history import PLAIN_KEYS, SEALED_KEYS, open_books, open_made_store
 from benchmarks.measure import Progress, Rounds, fresh
 from benchmarks.report import Row, Section
 from eventstore.application import Store
 from eventstore.envelope import COLUMN_LIST, COLUMNS, CommandContext
 from eventstore.schema import WRITE_PRAGMAS
 from runtime.dispatch import HANDLERS, Dispatcher, UnitOfWork
+from security.data_keys import KeyRing
 
 START = datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
 DAY = START.date()
@@ -42,8 +43,9 @@ _INSERT = f"INSERT INTO stored_events VALUES ({', '.join('?' * len(COLUMNS))})"
 def measure_appends(folder: Path, events: int, rounds: int, progress: Progress) -> Section:
     """``events`` one by one and as many in batches of a hundred, in each round.
 
-    Our commits and the raw ones take turns, one each. A round's figure is that of its median
-    commit: what else the disk had to do at some moment is not what is measured.
+    Our commits, those of a store with sealed payloads and the raw ones take turns, one each. A
+    round's figure is that of its median commit: what else the disk had to do at some moment is not
+    what is measured.
     """
     one = _against_raw(folder, 1, events, rounds, progress)
     many = _against_raw(folder, BATCH, max(events, 5 * BATCH), rounds, progress)
@@ -54,9 +56,13 @@ def measure_appends(folder: Path, events: int, rounds: int, progress: Progress) 
                 one.faster("ours", "raw")),
             Row("  above the raw commit", one.above("ours", "raw"), unit="µs",
                 aim="≤ 150, then 80"),
+            Row("  sealed payloads | in clear", one.of("sealed"), one.of("ours"), "µs",
+                one.faster("sealed", "ours"), "≥ 0.75"),
             Row("100 events a commit", many.of("ours"), many.of("raw"), "µs",
                 many.faster("ours", "raw"), "≥ 0.4, then 0.6"),
             Row("  above the raw commit", many.above("ours", "raw"), unit="µs"),
+            Row("  sealed payloads | in clear", many.of("sealed"), many.of("ours"), "µs",
+                many.faster("sealed", "ours"), "≥ 0.75"),
         ],
     )  # fmt: skip
 
@@ -68,18 +74,20 @@ def _against_raw(
     commits = -(-events // a_commit)
     # the clock stands still and the blind key is fixed: the same commands give the same rows
     rows = _rows(folder, a_commit, commits)
-    found: dict[str, list[float]] = {"ours": [], "raw": []}
+    found: dict[str, list[float]] = {"ours": [], "sealed": [], "raw": []}
     for number in range(1, rounds + 1):
         progress(f"appends, {a_commit} a commit, round {number} of {rounds}")
-        store, raw = _store(folder), _raw(folder)
-        ours: list[float] = []
-        theirs: list[float] = []
-        for append, batch in zip(_appends(store, a_commit, commits), rows, strict=True):
-            ours.append(_timed(append))
-            theirs.append(_timed(partial(_insert, raw, batch)))
-        store.close()
+        stores, raw = (_store(folder), _store(folder, SEALED_KEYS)), _raw(folder)
+        took: dict[str, list[float]] = {name: [] for name in found}
+        appends = (_appends(store, a_commit, commits) for store in stores)
+        for append, append_sealed, batch in zip(*appends, rows, strict=True):
+            took["ours"].append(_timed(append))
+            took["sealed"].append(_timed(append_sealed))
+            took["raw"].append(_timed(partial(_insert, raw, batch)))
+        for store in stores:
+            store.close()
         raw.close()
-        for name, seconds in (("ours", ours), ("raw", theirs)):
+        for name, seconds in took.items():
             found[name].append(1e6 * statistics.median(seconds) / a_commit)
     return Rounds(found)
 
@@ -123,8 +131,9 @@ def _rows(folder: Path, a_commit: int, commits: int) -> list[list[tuple[Any, ...
     return [rows[first : first + a_commit] for first in range(0, len(rows), a_commit)]
 
 
-def _store(folder: Path) -> Store:
-    store = open_made_store(fresh(folder / "appends.db"), lambda: START)
+def _store(folder: Path, keys: KeyRing = PLAIN_KEYS) -> Store:
+    name = "appends.db" if keys is PLAIN_KEYS else "sealed_appends.db"
+    store = open_made_store(fresh(folder / name), lambda: START, keys)
     open_books(store, START, ["SPY", "IBM"])
     return store
 

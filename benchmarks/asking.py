@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+from benchmarks.made_history import PLAIN_KEYS
 from benchmarks.measure import Progress, Spread, fresh
 from benchmarks.report import Row, Section
 from projections.ledger import Ledger
@@ -24,7 +25,7 @@ def measure_questions(folder: Path, store: Path, fills: int, progress: Progress)
     """Milliseconds of each answer: the middle, the least and the 95th percentile."""
     progress(f"making a ledger of {fills:,} trades to ask")
     ledger = Ledger.open(fresh(folder / "asked.db"))
-    ledger.build(verified_batches(store, Ledger))
+    ledger.build(verified_batches(store, Ledger, PLAIN_KEYS))
     books, draw = LedgerQueries(ledger.connection), random.Random(1)
     codes = [b.code for b in books.balances()]
     counts = {code: _count(ledger, code) for code in codes}

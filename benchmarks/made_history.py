@@ -26,19 +26,24 @@ from projections.ledger import template_chart
 from projections.posting_rules import RULES_VERSION
 from runtime.dispatch import Dispatcher
 from runtime.version import VERSION
+from security.data_keys import DataKey, KeyRing
 
 BLIND_KEY = hashlib.sha256(b"tradebot benchmark blind").digest()
+PLAIN_KEYS = KeyRing.plain(BLIND_KEY)
+DATA_KEY = DataKey(hashlib.sha512(b"tradebot benchmark data").digest(), BLIND_KEY)
+SEALED_KEYS = KeyRing({1: DATA_KEY})  # every event is in epoch 1
+ALL_KEYS = KeyRing({0: DataKey(b"", BLIND_KEY), 1: DATA_KEY})  # to read either kind
 FIRST_DAY = date(2016, 1, 4)
 SYMBOLS = 40
 FILLS_A_DAY = 100
 BATCH = 5_000  # events a commit: how they came in is not what is measured on them
 
 
-def open_made_store(path: Path, now: Callable[[], datetime]) -> Store:
-    """A store whose clock is ``now``, with the benchmarks' blind key."""
+def open_made_store(path: Path, now: Callable[[], datetime], keys: KeyRing = PLAIN_KEYS) -> Store:
+    """A store whose clock is ``now``, with the benchmarks' keys."""
     return Store(
         path,
-        blind_key=BLIND_KEY,
+        keys=keys,
         now_us=lambda: int(now().timestamp()) * 1_000_000,
         software_version=VERSION,
     )
@@ -47,6 +52,7 @@ def open_made_store(path: Path, now: Callable[[], datetime]) -> Store:
 def open_books(store: Store, at: datetime, symbols: list[str]) -> None:
     """What a bot's history begins with, through the public command path."""
     do, day = Dispatcher(store, "benchmark"), at.date()
+    sealed = store.keys.current
     do(
         OpenBooks(
             at=at, effective_date=day, identity="BENCH_USA_SIM_01", entity_code="BENCH",
@@ -55,7 +61,7 @@ def open_books(store: Store, at: datetime, symbols: list[str]) -> None:
         ),
         AdoptRules(at=at, effective_date=day, rules_version=RULES_VERSION),
         AdoptChart(at=at, effective_date=day, chart=template_chart(), reason="default chart"),
-        command_id="open-books",
+        command_id="open-books", under=(sealed, store.keys.of(sealed)) if sealed else None,
     )  # fmt: skip
     for symbol in symbols:
         do(
@@ -74,10 +80,10 @@ def open_books(store: Store, at: datetime, symbols: list[str]) -> None:
     )  # fmt: skip
 
 
-def write_history(path: Path, fills: int, seed: int = 1) -> int:
+def write_history(path: Path, fills: int, seed: int = 1, keys: KeyRing = PLAIN_KEYS) -> int:
     """Write a new store with exactly ``fills`` fills; returns how many events it holds."""
     now = datetime(2016, 1, 1, 12, tzinfo=UTC)
-    store = open_made_store(path, lambda: now)
+    store = open_made_store(path, lambda: now, keys)
     try:
         securities = [Position(f"S{n:02d}", Decimal(15 + 9 * n)) for n in range(SYMBOLS)]
         open_books(store, now, [s.symbol for s in securities])

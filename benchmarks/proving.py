@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from benchmarks.made_history import BLIND_KEY
+from benchmarks.made_history import BLIND_KEY, PLAIN_KEYS
 from benchmarks.measure import Progress, Rounds, Spread
 from benchmarks.report import Row, Section
 from config.paths import DataFolder
@@ -33,7 +33,7 @@ def measure_proofs(folder: Path, store: Path, rounds: int, progress: Progress) -
     data = DataFolder(folder / "proofs")
     data.events.parent.mkdir(parents=True)
     data.events.symlink_to(store.resolve())
-    with closing(Feed(data.events)) as feed:
+    with closing(Feed(data.events, PLAIN_KEYS)) as feed:
         progress("Merkle nodes and checkpoints")
         size = feed.head().position
         tree, behind = MerkleNodes(feed), min(STEP, size // 2)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.machine import version_of
+from benchmarks.made_history import PLAIN_KEYS
 from benchmarks.measure import Finished, Progress, Rounds, Spread, by_turns, fresh, run_process
 from benchmarks.plain_journal import write_plain_journal
 from benchmarks.report import Row, Section, missing
@@ -29,7 +30,7 @@ from projections.ledger_records import NOW
 from projections.verified_batches import verified_batches
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = "rebuild"
+OURS, SEALED = "rebuild", "rebuild of sealed payloads"
 Balances = dict[str, int]  # minor units by account code; accounts with a balance only
 
 
@@ -71,21 +72,24 @@ def programs(folder: Path) -> list[Program]:
 
 
 def measure_rebuild(
-    folder: Path, store: Path, fills: int, rounds: int, progress: Progress
+    folder: Path, store: Path, sealed: Path, fills: int, rounds: int, progress: Progress
 ) -> Section:
-    """``store`` holds ``fills`` fills. Raises Unequal when any program disagrees with ours."""
+    """``store`` holds ``fills`` fills, ``sealed`` the same under a key.
+
+    Raises Unequal when any program disagrees with ours.
+    """
     progress("writing the journals of the other programs")
     expected, postings = _write_journals(folder, store)
     finished: dict[str, list[Finished]] = {}
     others = programs(folder)
     here = [p for p in others if p.needs is None or version_of(p.needs)]
 
-    def ours() -> float:
+    def ours(name: str, history: Path) -> float:
         target = str(fresh(folder / "rebuilt.db"))
-        command = [sys.executable, "-m", "benchmarks.rebuild_process", str(store), target]
+        command = [sys.executable, "-m", "benchmarks.rebuild_process", str(history), target]
         done = run_process(command, folder / "ours.out", cwd=ROOT)
-        finished.setdefault(OURS, []).append(done)
-        _compare(OURS, json.loads(done.output), expected)
+        finished.setdefault(name, []).append(done)
+        _compare(name, json.loads(done.output), expected)
         return done.seconds
 
     def theirs(program: Program) -> float:
@@ -96,7 +100,8 @@ def measure_rebuild(
         _compare(program.name, program.read(done.output), expected)
         return done.seconds
 
-    contestants = {OURS: ours} | {p.name: partial(theirs, p) for p in here}
+    contestants = {OURS: partial(ours, OURS, store), SEALED: partial(ours, SEALED, sealed)}
+    contestants |= {p.name: partial(theirs, p) for p in here}
     timed = by_turns(contestants, rounds, progress)
     rows = _rows(timed, others, here)
     rows += _facts(timed, finished, fills, postings, len(expected))
@@ -123,6 +128,8 @@ def _facts(
     rate = Spread(fills / seconds.median, fills / seconds.high, fills / seconds.low)
     hledger = peaks.get("hledger, exported journal")
     return [
+        Row("sealed payloads | in clear", timed.of(SEALED), seconds, "s",
+            timed.faster(SEALED, OURS), "≥ 0.75"),
         Row("fills a second, chain verified", rate, unit="/s",
             aim="≥ 100,000, then 200,000"),
         Row("peak memory | hledger, exported journal", peaks[OURS], hledger, "MB",
@@ -134,7 +141,7 @@ def _facts(
 def _write_journals(folder: Path, store: Path) -> tuple[Balances, int]:
     """The journals of a ledger folded here once; its balances and how many postings it has."""
     ledger = Ledger.open(fresh(folder / "reference.db"))
-    ledger.build(verified_batches(store, Ledger))
+    ledger.build(verified_batches(store, Ledger, PLAIN_KEYS))
     queries = LedgerQueries(ledger.connection)
     for name, lines in (
         ("exported.journal", hledger_lines(queries, NOW)),

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.made_history import BLIND_KEY
+from benchmarks.made_history import PLAIN_KEYS, SEALED_KEYS
 from benchmarks.measure import Progress, Rounds, by_turns
 from benchmarks.report import Row, Section
 from eventstore.envelope import COLUMN_LIST, COMMITMENT_TAG, Envelope
 from eventstore.feed import Feed
 from eventstore.verification import verify
+from security.data_keys import KeyRing
 
 CHAIN_HEADER = bytes(137)  # as long as tag, previous hash, six numbers and ten lengths
 VARIABLE = (
@@ -29,8 +30,8 @@ BATCH = 5_000
 MOST = 60_000  # events: their bytes are held in memory for the plain side
 
 
-def measure_verification(store: Path, rounds: int, progress: Progress) -> Section:
-    """``store`` is a history that holds; it is only read."""
+def measure_verification(store: Path, sealed: Path, rounds: int, progress: Progress) -> Section:
+    """``store`` is a history that holds, ``sealed`` the same under a key; both are only read."""
     feed = Feed(store)
     events = feed.head().position
     assert events <= MOST, "the bytes to hash would not fit in memory"
@@ -41,8 +42,9 @@ def measure_verification(store: Path, rounds: int, progress: Progress) -> Sectio
     timed = by_turns(
         {
             "verify": partial(_verify, store, None, events),
+            "verify sealed": partial(_verify, sealed, SEALED_KEYS, events),
             "SELECT + SHA-256": partial(_plain, store, chain, ()),
-            "verify with the blind key": partial(_verify, store, BLIND_KEY, events),
+            "verify with the blind key": partial(_verify, store, PLAIN_KEYS, events),
             "SELECT + SHA-256 of commitments too": partial(_plain, store, chain, commitments),
         },
         rounds,
@@ -54,6 +56,9 @@ def measure_verification(store: Path, rounds: int, progress: Progress) -> Sectio
             _row("hash chain", timed, "verify", "SELECT + SHA-256"),
             _row("hash chain and commitments", timed, "verify with the blind key",
                  "SELECT + SHA-256 of commitments too"),
+            Row("the same, payloads sealed | in clear", timed.of("verify sealed"),
+                timed.of("verify with the blind key"), "s",
+                timed.faster("verify sealed", "verify with the blind key")),
         ],
     )  # fmt: skip
 
@@ -63,9 +68,9 @@ def _row(name: str, timed: Rounds, ours: str, theirs: str) -> Row:
     return Row(name, timed.of(ours), timed.of(theirs), "s", ratio, "≥ 0.5, then 0.8")
 
 
-def _verify(store: Path, key: bytes | None, events: int) -> float:
+def _verify(store: Path, keys: KeyRing | None, events: int) -> float:
     start = time.perf_counter()
-    found = verify(store, key)
+    found = verify(store, keys)
     seconds = time.perf_counter() - start
     assert found.intact, found.reason
     assert found.position == events

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +14,10 @@ from eventsourcing.utils import Environment, EnvType
 
 from aggregates.base import Aggregate, NewEvent
 from eventstore.codec import EventMapper
+from eventstore.connection import StorePool
 from eventstore.envelope import CommandContext
-from eventstore.recorder import ChainRecorder, Head, StorePool
+from eventstore.recorder import ChainRecorder, Head
+from security.data_keys import DataKey, KeyRing
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -24,10 +26,10 @@ class Store(Application[str]):
     """One bot's history, open for writing. ``now_us`` is the injected clock, UTC microseconds."""
 
     def __init__(
-        self, path: Path, *, blind_key: bytes, now_us: Callable[[], int], software_version: str
+        self, path: Path, *, keys: KeyRing, now_us: Callable[[], int], software_version: str
     ) -> None:
         self.path = path
-        self._blind_key = blind_key
+        self.keys = keys
         self._now_us = now_us
         self._software_version = software_version
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +47,14 @@ class Store(Application[str]):
         return factory
 
     def construct_mapper(self) -> Mapper[str]:
-        return EventMapper(self._blind_key)
+        self._events = EventMapper(self.keys)
+        return self._events
 
     def construct_recorder(self) -> ApplicationRecorder:
         assert isinstance(self.factory, SQLiteFactory)  # noqa: S101 - made just above
-        self.chain = ChainRecorder(self.factory.datastore, self._now_us, self._software_version)
+        self.chain = ChainRecorder(
+            self.factory.datastore, self.keys, self._now_us, self._software_version
+        )
         if not self.path.exists() or not self.path.stat().st_size or not self.chain_is_laid():
             self.chain.create_table()
         return self.chain
@@ -71,21 +76,34 @@ class Store(Application[str]):
             loaded.fold(new.event)
         return loaded
 
-    def alone(self) -> AbstractContextManager[Any]:
-        """A write transaction: until its end nobody else writes, so what is loaded stays true."""
-        return self.chain.datastore.transaction(commit=True)
+    @contextmanager
+    def alone(self) -> Iterator[Any]:
+        """A write transaction: until its end nobody else writes, so what is loaded stays true.
+
+        The keys are read anew in it: another process may have rotated them since.
+        """
+        with self.chain.datastore.transaction(commit=True) as writing:
+            self.keys.refresh()
+            yield writing
 
     def record(
-        self, context: CommandContext, *changed: Aggregate, writing: Any = None
+        self,
+        context: CommandContext,
+        *changed: Aggregate,
+        writing: Any = None,
+        under: tuple[int, DataKey] | None = None,
     ) -> list[int]:
         """Append what the aggregates decided, in one transaction; returns the positions.
 
-        ``writing`` is what ``alone`` gave, when it was decided there.
-        Raises CommandRepeated, with the first positions, when the command was recorded before.
+        ``writing`` is what ``alone`` gave, when it was decided there. ``under`` is given by a
+        rotation alone: the next epoch and its keys, which this batch is the first to be sealed
+        under. Raises CommandRepeated, with the first positions, when the command was recorded
+        before; ConcurrentChange when the stream or the keys moved on; KeysAhead; MissingKey.
         """
+        epoch, key = under or (self.keys.current, self.keys.of(self.keys.current))
         decided = [new for aggregate in changed for new in aggregate.collect_events()]
-        stored = [self.mapper.to_stored_event(new) for new in decided]
-        return list(self.chain.insert_events(stored, context=context, writing=writing))
+        stored = [self._events.sealed(new, epoch, key) for new in decided]
+        return list(self.chain.insert_events(stored, context=context, writing=writing, under=under))
 
     def head(self) -> Head:
         return self.chain.head()

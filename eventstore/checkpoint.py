@@ -74,11 +74,14 @@ def origin_of(identity: str) -> str:
     return f"tradebot/{identity}"
 
 
-def sign(checkpoint: Checkpoint, key: SigningKey) -> str:
-    """The signed note. The same checkpoint and key give the same text."""
-    signature = key.verifier.id + key.sign(checkpoint.text.encode())
-    encoded = base64.b64encode(signature).decode()
-    return f"{checkpoint.text}\n— {key.verifier.name} {encoded}\n"
+def sign(checkpoint: Checkpoint, *keys: SigningKey) -> str:
+    """The signed note, a line for each key. The same checkpoint and keys give the same text."""
+    text = checkpoint.text.encode()
+    signatures = [
+        f"— {k.verifier.name} {base64.b64encode(k.verifier.id + k.sign(text)).decode()}\n"
+        for k in keys
+    ]
+    return f"{checkpoint.text}\n{''.join(signatures)}"
 
 
 def read_checkpoint(path: Path) -> SignedCheckpoint:

@@ -21,6 +21,24 @@ class UnknownEvent(StoreUnreadable):
     """An event that this version does not know; a newer version wrote it."""
 
 
+class SealBroken(UnknownEvent):
+    """A sealed payload that its epoch's key does not open."""
+
+    def __init__(self, position: int, topic: str, epoch: int) -> None:
+        self.reason = (
+            f"its payload does not open under epoch {epoch}: it was changed, cut or taken from "
+            "another event, or the key here is another bot's"
+        )
+        super().__init__(
+            f"Event {position} ({topic}) cannot be read: {self.reason}. Nothing was changed; run "
+            "`tbot verify` and compare the store with a backup."
+        )
+
+
+class KeysAhead(StoreUnreadable):
+    """The keys are of a later epoch than the history: it may be an older copy, put back."""
+
+
 class CommandConflict(TradeBotError):
     """The same command id came with other content; the first result stands."""
 

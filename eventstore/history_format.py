@@ -23,6 +23,7 @@ from eventstore.checkpoint import (
 from eventstore.envelope import CHAIN_TAG, GENESIS, Envelope
 from eventstore.errors import VerificationFailed
 from eventstore.merkle import HASH_BYTES, CompactRange
+from security.data_keys import PLAIN
 from security.keyfile import KeyFileError
 from security.signing import VKEY_LIMIT, VerifierKey
 
@@ -77,7 +78,8 @@ class Chain:
 
     def __init__(self, key: VerifierKey | None) -> None:
         self.position, self.head, self.checkpoints = 0, GENESIS, 0
-        self._recorded_at, self._signed = 0, 0
+        self.sealed = 0  # events whose payload is sealed
+        self._recorded_at, self._signed, self._epoch = 0, 0, PLAIN
         self._key, self._tree = key, CompactRange()
 
     def add(self, row: Envelope, record: bytes) -> None:
@@ -87,6 +89,10 @@ class Chain:
         found = hashlib.sha256(CHAIN_TAG + self.head + record).digest()
         if found != row.hash:
             raise Untrue("its hash does not follow from its content and the event before")
+        if row.key_epoch < self._epoch:
+            raise Untrue(f"its key epoch goes back from {self._epoch} to {row.key_epoch}")
+        self._epoch = row.key_epoch
+        self.sealed += row.key_epoch > PLAIN
         self.position, self.head, self._recorded_at = row.position, found, row.recorded_at
         self._tree.append(found)
 

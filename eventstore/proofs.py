@@ -72,9 +72,17 @@ P = TypeVar("P", EntryProof, ConsistencyProof)
 
 
 def prove_entry(
-    row: Envelope, previous: bytes, blind: bytes, tree: ProvingTree, signed: SignedCheckpoint
+    row: Envelope,
+    payload: bytes,
+    previous: bytes,
+    blind: bytes,
+    tree: ProvingTree,
+    signed: SignedCheckpoint,
 ) -> EntryProof:
-    """``tree`` holds at least the events of the checkpoint, and the row is one of those."""
+    """``payload`` is the row's plain one; ``state`` in the proof stays as stored.
+
+    ``tree`` holds at least the events of the checkpoint, and the row is one of those.
+    """
     fields: dict[str, Any] = {
         name: _text(getattr(row, name), name == "state")
         for name in ProvenEvent.__struct_fields__
@@ -83,7 +91,7 @@ def prove_entry(
     return EntryProof(
         format="tradebot/proof/entry/v1",
         event=ProvenEvent(**fields, previous_hash=previous.hex()),
-        payload=row.state.decode(),
+        payload=payload.decode(),
         blind=blind.hex(),
         path=_hexes(tree.inclusion(row.position - 1, signed.checkpoint.size)),
         checkpoint=signed.note,

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteApplicationRecorder,
-    SQLiteConnection,
-    SQLiteConnectionPool,
     SQLiteCursor,
     SQLiteDatastore,
 )
 
 from config.failpoints import reach
-from eventstore.codec import SealedEvent
+from eventstore.codec import CommittedEvent
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, chain_hash
-from eventstore.errors import ClockBehind, CommandConflict, ConcurrentChange, StoreUnreadable
+from eventstore.errors import (
+    ClockBehind,
+    CommandConflict,
+    ConcurrentChange,
+    KeysAhead,
+    StoreUnreadable,
+)
 from eventstore.schema import (
     APPLICATION_ID,
-    BUSY_TIMEOUT_S,
     SCHEMA_VERSION,
     TABLES,
-    check_identity,
-    prepare_writer,
-    unreadable,
 )
+from eventstore.sealing import keyed_digest
+from security.data_keys import PLAIN, DataKey, KeyRing
 
 BEHIND_LIMIT_US = 5_000_000  # a clock further behind the head than this refuses entries
 _INSERT = f"INSERT INTO stored_events ({COLUMN_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_SEALED = (
-    "originator_id, originator_version, topic, state, schema_version, commitment, software_version"
+_COMMITTED = (
+    "originator_id, originator_version, topic, state, schema_version, commitment, key_epoch,"
+    " software_version, position"
 )
 
 
@@ -43,6 +45,7 @@ class Head(NamedTuple):
     position: int
     hash: bytes
     recorded_at: int
+    key_epoch: int = 0
 
 
 class CommandRepeated(Exception):
@@ -53,65 +56,18 @@ class CommandRepeated(Exception):
         self.positions = list(positions)
 
 
-class ImmediateConnection(SQLiteConnection):
-    """Writes begin with BEGIN IMMEDIATE: a deferred read-then-write fails beside another writer."""
-
-    def __init__(self, connection: sqlite3.Connection, max_age: float | None, path: str) -> None:
-        super().__init__(connection, max_age)
-        self._path = path
-
-    @contextmanager
-    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
-        """All or nothing, a COMMIT that fails included. Raises StoreUnreadable for what SQLite
-        says of the file: locked, full, damaged, a fault of the disk."""
-        cursor = self._sqlite_conn.cursor()
-        try:
-            cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
-            yield cursor  # type: ignore[misc]
-            if commit:
-                self._sqlite_conn.commit()
-                reach("store.committed")
-        except sqlite3.Error as e:
-            if type(e) in (sqlite3.OperationalError, sqlite3.DatabaseError):
-                raise unreadable(self._path, e) from None
-            raise
-        finally:
-            self._sqlite_conn.rollback()  # does nothing after a COMMIT
-            cursor.close()
-
-
-class StorePool(SQLiteConnectionPool):
-    """Connections with the pragmas of rule 1, each read back."""
-
-    def _create_connection(self) -> SQLiteConnection:
-        try:
-            connection = sqlite3.connect(
-                self.db_name,
-                check_same_thread=False,
-                isolation_level=None,
-                timeout=BUSY_TIMEOUT_S,
-            )
-        except sqlite3.Error as e:
-            raise unreadable(self.db_name, e) from None
-        try:
-            check_identity(connection, self.db_name)
-            prepare_writer(connection, self.db_name)
-        except sqlite3.Error as e:
-            connection.close()
-            raise unreadable(self.db_name, e) from None
-        except BaseException:
-            connection.close()
-            raise
-        return ImmediateConnection(connection, self.max_age, self.db_name)
-
-
 class ChainRecorder(SQLiteApplicationRecorder):
     """Appends a command's events as one batch: all or none, chained, numbered without a gap."""
 
     def __init__(
-        self, datastore: SQLiteDatastore, now_us: Callable[[], int], software_version: str
+        self,
+        datastore: SQLiteDatastore,
+        keys: KeyRing,
+        now_us: Callable[[], int],
+        software_version: str,
     ) -> None:
         super().__init__(datastore)
+        self._keys = keys
         self._now_us = now_us
         self._software_version = software_version
 
@@ -129,22 +85,29 @@ class ChainRecorder(SQLiteApplicationRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         """Append; returns the positions. ``context`` (CommandContext) is required.
 
-        ``writing`` is the caller's own write transaction; without it, this is one.
+        ``writing`` is the caller's own write transaction; without it, this is one. ``under`` is the
+        epoch, with its keys, that this batch begins.
         Raises CommandRepeated for the same command, CommandConflict for the same id with other
-        content, ConcurrentChange when the stream moved on, ClockBehind for entries.
+        content, ConcurrentChange when the stream or the keys moved on, ClockBehind for entries,
+        KeysAhead.
         """
+        context, under = kwargs["context"], kwargs.get("under")
         try:
             if writing := kwargs.get("writing"):
-                return self._append(writing, stored_events, kwargs["context"])
+                return self._append(writing, stored_events, context, under)
             with self.datastore.transaction(commit=True) as c:
-                return self._append(c, stored_events, kwargs["context"])
+                return self._append(c, stored_events, context, under)
         except (sqlite3.IntegrityError, IntegrityError) as e:
             raise ConcurrentChange(
                 f"Another writer changed the stream first ({e}); nothing was recorded. Try again."
             ) from None
 
     def _append(
-        self, c: Any, stored_events: Sequence[StoredEvent], context: CommandContext
+        self,
+        c: Any,
+        stored_events: Sequence[StoredEvent],
+        context: CommandContext,
+        under: tuple[int, DataKey] | None,
     ) -> Sequence[int]:
         if not stored_events:
             return []
@@ -154,12 +117,15 @@ class ChainRecorder(SQLiteApplicationRecorder):
         reach("store.append.looked_up")
         head = read_head(c)
         self._check_tail(c, head)
+        epoch, key = under or self._sealed_under(stored_events)
+        self._check_epoch(head, epoch, rotates=under is not None)
+        digest = self._stored_digest(epoch, context, key)
         recorded_at = self._recorded_at(head, context)
         rows: list[tuple[Any, ...]] = []  # plain ones: sqlite3 binds them faster
         previous, position = head.hash, head.position
         for index, stored in enumerate(stored_events):
             position += 1
-            row = self._row(stored, position, recorded_at, index, context)
+            row = self._row(stored, position, recorded_at, index, context, digest)
             previous = chain_hash(previous, (*row, b""))
             rows.append((*row, previous))
         c.executemany(_INSERT, rows)
@@ -178,6 +144,32 @@ class ChainRecorder(SQLiteApplicationRecorder):
                 "`tbot verify` and compare the store with a backup."
             )
 
+    def _sealed_under(self, stored_events: Sequence[StoredEvent]) -> tuple[int, DataKey]:
+        """The epoch that a batch was sealed under, as long as its keys are the newest here."""
+        epoch = self._keys.current
+        if any(getattr(stored, "key_epoch", None) != epoch for stored in stored_events):
+            raise self._rotated(epoch)
+        return epoch, self._keys.of(epoch)
+
+    def _check_epoch(self, head: Head, epoch: int, *, rotates: bool) -> None:
+        """Epochs never go back, and a rotation alone begins the next one."""
+        due = head.key_epoch + rotates
+        if epoch < due:
+            raise self._rotated(head.key_epoch)
+        if epoch > due:
+            raise KeysAhead(
+                f"{self.datastore.pool.db_name} ends at event {head.position} under epoch "
+                f"{head.key_epoch}, but the newest keys here are of epoch {epoch}. Nothing was "
+                "recorded. It may be an older copy of the store: compare it with a backup and the "
+                "newest checkpoint."
+            )
+
+    def _rotated(self, epoch: int) -> ConcurrentChange:
+        return ConcurrentChange(
+            f"The keys were changed meanwhile, to those of epoch {epoch}; nothing was recorded. "
+            "Try again."
+        )
+
     def _row(
         self,
         stored: StoredEvent,
@@ -185,15 +177,15 @@ class ChainRecorder(SQLiteApplicationRecorder):
         recorded_at: int,
         index: int,
         context: CommandContext,
+        digest: bytes,
     ) -> tuple[Any, ...]:
         """The columns in order, but the hash: a plain tuple, which costs a third of an Envelope."""
-        assert isinstance(stored, SealedEvent)  # noqa: S101 - our mapper makes no other
+        assert isinstance(stored, CommittedEvent)  # noqa: S101 - our mapper makes no other
         return (
             position, str(stored.originator_id), stored.originator_version, stored.topic,
             stored.schema_version, stored.state, stored.commitment, recorded_at,
-            context.command_id, index, context.command_digest, context.actor,
-            context.correlation_id, context.causation_id, self._software_version,
-            0,  # key epoch: payloads are in clear until the vault exists
+            context.command_id, index, digest, context.actor, context.correlation_id,
+            context.causation_id, self._software_version, stored.key_epoch,
         )  # fmt: skip
 
     def _recorded_at(self, head: Head, context: CommandContext) -> int:
@@ -209,16 +201,23 @@ class ChainRecorder(SQLiteApplicationRecorder):
 
     def _recorded_before(self, c: Any, context: CommandContext) -> list[int]:
         rows = c.execute(
-            "SELECT position, command_digest FROM stored_events WHERE command_id = ?"
+            "SELECT position, command_digest, key_epoch FROM stored_events WHERE command_id = ?"
             " ORDER BY command_index",
             (context.command_id,),
         ).fetchall()
-        if any(digest != context.command_digest for _, digest in rows):
+        if any(digest != self._stored_digest(epoch, context) for _, digest, epoch in rows):
             raise CommandConflict(
                 f"Command {context.command_id} was carried out before with other content "
                 f"(event {rows[0][0]}). The first result stands; nothing was recorded."
             )
-        return [position for position, _ in rows]
+        return [position for position, _, _ in rows]
+
+    def _stored_digest(
+        self, epoch: int, context: CommandContext, key: DataKey | None = None
+    ) -> bytes:
+        if epoch == PLAIN:  # payloads in clear: there is nothing that it could give away
+            return context.command_digest
+        return keyed_digest(key or self._keys.of(epoch), context.command_digest)
 
     def positions_of(self, context: CommandContext) -> list[int]:
         """Positions that this command led to before, or none. Raises CommandConflict."""
@@ -246,13 +245,13 @@ class ChainRecorder(SQLiteApplicationRecorder):
             where, parameters = f"{where} AND originator_version <= ?", [*parameters, lte]
         order = "DESC" if desc else "ASC"
         sql = (
-            f"SELECT {_SEALED} FROM stored_events WHERE {where}"
+            f"SELECT {_COMMITTED} FROM stored_events WHERE {where}"
             f" ORDER BY originator_version {order} LIMIT ?"
         )
         c: Any
         with self.datastore.transaction(commit=False) as c:
             rows = c.execute(sql, [*parameters, -1 if limit is None else limit]).fetchall()
-        return [SealedEvent(*row) for row in rows]
+        return [CommittedEvent(*row) for row in rows]
 
     def max_notification_id(self) -> int | None:  # type: ignore[override]
         return self.head().position or None
@@ -287,6 +286,7 @@ class ChainRecorder(SQLiteApplicationRecorder):
 def read_head(c: Any) -> Head:
     """The newest row, read inside the caller's transaction: two processes may write."""
     row = c.execute(
-        "SELECT position, hash, recorded_at FROM stored_events ORDER BY position DESC LIMIT 1"
+        "SELECT position, hash, recorded_at, key_epoch FROM stored_events"
+        " ORDER BY position DESC LIMIT 1"
     ).fetchone()
     return Head(*row) if row else Head(0, GENESIS, 0)

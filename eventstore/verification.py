@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 
-from eventstore.envelope import (
-    COLUMN_LIST,
-    COLUMNS,
-    GENESIS,
-    blind_of,
-    chain_hash,
-    commitment_of,
-)
+from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, chain_hash
+from eventstore.errors import SealBroken
 from eventstore.schema import open_reader, unreadable
+from eventstore.sealing import is_committed, opener
+from security.data_keys import PLAIN, KeyRing, MissingKey
 
 BATCH = 5000
 Reader = sqlite3.Connection | apsw.Connection  # either reads a store; apsw is faster by the row
 _ERRORS = (sqlite3.DatabaseError, apsw.Error)
+_NOT_COMMITTED = "its commitment does not belong to its payload and blind key"
 _HASH = COLUMNS.index("hash")
+_EPOCH, _STATE = COLUMNS.index("key_epoch"), COLUMNS.index("state")
 
 
 class Verification(NamedTuple):
-    """The outcome. ``bad_position`` is None when everything holds up to ``position``."""
+    """The outcome. ``bad_position`` is None when everything holds up to ``position``.
+
+    ``sealed`` counts the payloads whose keys are not here: in the chain, but not opened.
+    """
 
     position: int
     head_hash: bytes
     bad_position: int | None
     reason: str
+    sealed: int = 0
 
     @property
     def intact(self) -> bool:
@@ -49,10 +51,11 @@ class BrokenChain(Exception):
 
 def verify(
     path: Path,
-    blind_key: bytes | None = None,
+    keys: KeyRing | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Verification:
-    """Recompute every hash from the first event; with the blind key, every commitment too.
+    """Recompute every hash from the first event; with keys, open every payload and recompute its
+    commitment too.
 
     ``progress`` is told (done, total). Raises StoreUnreadable when the file cannot be read at all.
     """
@@ -60,30 +63,55 @@ def verify(
     try:
         connection.execute("BEGIN")  # one snapshot, also beside a writer
         total, head_hash = claimed_head(connection)
+        contents = _Contents(keys or KeyRing({}))
         position, reached = 0, GENESIS
         try:
-            for row in chained(connection, blind_key):
+            for row in chained(connection):
+                if fault := contents.fault(row):
+                    raise BrokenChain(row[0], reached, fault)
                 position, reached = row[0], row[_HASH]
                 if position % BATCH == 0:
                     progress(position, max(total, position))
         except BrokenChain as e:
-            return Verification(e.position - 1, e.before, e.position, e.reason)
+            return Verification(e.position - 1, e.before, e.position, e.reason, contents.sealed)
         progress(position, max(total, position))
-        return check_end(Verification(position, reached, None, ""), total, head_hash)
+        found = Verification(position, reached, None, "", contents.sealed)
+        return check_end(found, total, head_hash)
     except sqlite3.Error as e:
         raise unreadable(str(path), e) from None
     finally:
         connection.close()
 
 
-def chained(
-    connection: Reader, blind_key: bytes | None = None, until: int = 2**62
-) -> Iterator[tuple[Any, ...]]:
+class _Contents:
+    """Payloads and commitments, as far as their keys are here. ``sealed`` counts the others."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys, self._open, self._missing = keys, opener(keys), set[int]()
+        self.sealed = 0
+
+    def fault(self, row: tuple[Any, ...]) -> str:
+        """What is wrong with one row; empty when nothing is, or nothing can be known."""
+        epoch = row[_EPOCH]
+        if epoch not in self._missing:
+            try:
+                key = self._keys.of(epoch)
+                return "" if is_committed(key, row, self._open(row)) else _NOT_COMMITTED
+            except MissingKey:
+                self._missing.add(epoch)
+            except SealBroken as e:
+                return e.reason
+        self.sealed += epoch != PLAIN
+        return ""
+
+
+def chained(connection: Reader, until: int = 2**62) -> Iterator[tuple[Any, ...]]:
     """Every row up to ``until``, in order, once its hash is found to follow from the one before.
 
-    Raises BrokenChain at the first that does not, the driver's error for a locked file.
+    Raises BrokenChain at the first that does not, or whose key epoch goes back; the driver's error
+    for a locked file.
     """
-    position, previous = 0, GENESIS
+    position, previous, epoch = 0, GENESIS, PLAIN
     try:
         for row in _rows(connection, until):
             if row[0] != position + 1:
@@ -93,9 +121,11 @@ def chained(
             if found != row[_HASH]:
                 fault = "its hash does not follow from its content and the event before"
                 raise BrokenChain(position + 1, previous, fault)
-            if blind_key is not None and not _committed(row, blind_key):
-                fault = "its commitment does not belong to its payload and blind key"
-                raise BrokenChain(position + 1, previous, fault)
+            if row[_EPOCH] != epoch:
+                if row[_EPOCH] < epoch:  # whoever has no key can only write in clear
+                    fault = f"its key epoch goes back from {epoch} to {row[_EPOCH]}"
+                    raise BrokenChain(position + 1, previous, fault)
+                epoch = row[_EPOCH]
             yield row
             position, previous = position + 1, found
     except (struct.error, AttributeError, TypeError, UnicodeError) as e:
@@ -107,10 +137,26 @@ def chained(
         raise BrokenChain(position + 1, previous, f"the row cannot be read ({e})") from None
 
 
-def _committed(row: tuple[Any, ...], key: bytes) -> bool:
-    """Whether the commitment is that of the payload; nothing is known of a sealed one."""
-    _, stream, version, _, _, state, commitment, *_, epoch, _ = row
-    return bool(epoch) or commitment_of(blind_of(key, stream, version), state) == bytes(commitment)
+def opened(
+    rows: Iterable[tuple[Any, ...]], keys: KeyRing
+) -> Iterator[tuple[tuple[Any, ...], bytes]]:
+    """Each row with its plain payload, once that is found to be what was committed to.
+
+    What opens was: the commitment is bound to the ciphertext. Of a payload in clear it is computed,
+    where the key is here. Raises BrokenChain, MissingKey.
+    """
+    in_clear, open_next = keys.of(PLAIN) if keys.knows(PLAIN) else None, opener(keys)
+    for row in rows:
+        if row[_EPOCH] == PLAIN:
+            if in_clear and not is_committed(in_clear, row, row[_STATE]):
+                raise BrokenChain(row[0], b"", _NOT_COMMITTED)
+            yield row, row[_STATE]
+            continue
+        try:
+            payload = open_next(row)
+        except SealBroken as e:
+            raise BrokenChain(row[0], b"", e.reason) from None
+        yield row, payload
 
 
 def check_end(state: Verification, total: int, head_hash: bytes) -> Verification:

@@ -6,35 +6,38 @@ import gc
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from aggregates.base import Event
 from aggregates.errors import TradeBotError
 from config.failpoints import reach
-from eventstore.envelope import GENESIS, Envelope
-from eventstore.feed import Feed, event_of
+from eventstore.codec import decode
+from eventstore.envelope import COLUMNS, GENESIS, Envelope
+from eventstore.feed import Feed
 
 BATCH = 2000
 BUSY_TIMEOUT_S = 10
 Progress = Callable[[int, int], None]
-Reader = Callable[[Sequence[Any]], tuple[Any, ...]]  # a stored row to plain facts; pure
-
+# a stored row and its plain payload to plain facts; pure
+Reader = Callable[[Sequence[Any], bytes], tuple[Any, ...]]
+_OPEN = itemgetter(COLUMNS.index("state"))  # of a row whose payload was opened before
 
 FOLD_ERRORS = (ValueError, KeyError, ArithmeticError, RecursionError, TradeBotError)
 
 
 class Batch(NamedTuple):
-    """A stretch of verified history for one view: ``runs`` of facts by topic, in order.
+    """A stretch of verified history for one view: its rows in order, their payloads open.
 
-    A run of whole rows has the topic "". ``position`` and ``hash`` are those of the last event
-    of the stretch, ``last`` the position that all ends at.
+    ``position`` and ``hash`` are those of the last event of the stretch, ``last`` the position that
+    all ends at.
     """
 
     position: int
     hash: bytes
     last: int
-    runs: list[tuple[str, list[tuple[Any, ...]]]]
+    rows: list[tuple[Any, ...]]
 
 
 class ProjectionHalted(TradeBotError):
@@ -159,6 +162,12 @@ class Projection:
                 "are safe. Move the file away: it is rebuilt from the events at the next start."
             )
 
+    @property
+    def of_its_own(self) -> bool:
+        """Whether it lies in memory and nobody else sees it."""
+        _, _, path = self.connection.execute("PRAGMA database_list").fetchone()
+        return not path
+
     # -- folding ---------------------------------------------------------------------------
 
     def fold(self, row: Envelope, event: Event) -> None:
@@ -183,7 +192,9 @@ class Projection:
     def catch_up(
         self, feed: Feed, until: int | None = None, progress: Progress = no_progress
     ) -> int:
-        """Fold what is new, exactly once; returns the position reached. Raises ProjectionHalted."""
+        """Fold what is new, exactly once; returns the position reached. Raises ProjectionHalted,
+        and MissingKey where a payload is sealed under a key that is not here.
+        """
         head = feed.head().position
         last = head if until is None else min(until, head)
         while True:
@@ -197,7 +208,7 @@ class Projection:
             if reached >= last:
                 return reached
 
-    def build(self, runs: Iterable[Batch], progress: Progress = no_progress) -> int:
+    def build(self, batches: Iterable[Batch], progress: Progress = no_progress) -> int:
         """Fold batches of history into an empty file of one's own, thrown away when cut off.
 
         Indexes are made at the end, or when the fold first searches for something.
@@ -214,7 +225,7 @@ class Projection:
         collecting = gc.isenabled()
         gc.disable()  # millions of small tuples and no cycle among them: a tenth of the time
         try:
-            for batch in runs:
+            for batch in batches:
                 self._build_batch(batch)
                 progress(batch.position, batch.last)
         finally:
@@ -226,8 +237,8 @@ class Projection:
 
     def _build_batch(self, batch: Batch) -> None:
         self.connection.execute("BEGIN")
-        for topic, rows in batch.runs:
-            self._fold_run(topic, rows)
+        for row in batch.rows:
+            self._fold_one(row, _OPEN)
         self._end_batch(batch.position, batch.hash)
         self.connection.execute("COMMIT")
 
@@ -260,7 +271,7 @@ class Projection:
         if position < last:
             end = self._end_of_batch(feed, min(position + BATCH, last))
             for row in feed.read(position, BATCH, end.position, self.passed_over):
-                self._fold_one(row)
+                self._fold_one(row, feed.payload)
             self._end_batch(end.position, end.hash)
             position = end.position
         return position
@@ -292,27 +303,18 @@ class Projection:
             )
         return end
 
-    def _fold_one(self, row: Envelope) -> None:
+    def _fold_one(self, row: Sequence[Any], payload_of: Callable[[Any], bytes]) -> None:
+        position, _, _, topic, schema_version, *_ = row
         try:
-            if reader := self.readers.get(row.topic):
-                self.fold_facts(row.topic, reader(row))
+            payload = payload_of(row)
+            if reader := self.readers.get(topic):
+                self.fold_facts(topic, reader(row, payload))
             else:
-                self.fold(row, event_of(row))
+                whole = Envelope._make(row)
+                event = decode(topic, schema_version, payload, position, whole.software_version)
+                self.fold(whole, event)
         except FOLD_ERRORS as e:
-            raise self._halted(row.position, row.topic, e) from e
-
-    def _fold_run(self, topic: str, rows: list[tuple[Any, ...]]) -> None:
-        """Fold facts of one topic, or whole rows when ``topic`` is empty."""
-        if not topic:
-            for row in rows:
-                self._fold_one(Envelope._make(row))
-            return
-        facts: tuple[Any, ...] = ()
-        try:
-            for facts in rows:
-                self.fold_facts(topic, facts)
-        except FOLD_ERRORS as e:
-            raise self._halted(facts[0], topic, e) from e
+            raise self._halted(position, topic, e) from e
 
     def _halted(self, position: int, topic: str, error: Exception) -> ProjectionHalted:
         return ProjectionHalted(

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from aggregates.books import STREAM as BOOKS
 from aggregates.books import PeriodClosed
+from aggregates.chart_of_accounts import changes_between
 from aggregates.errors import DomainError
 from aggregates.period import Period
 from config.clock import from_micros
-from eventstore.feed import Feed, event_of
-from projections.charts import adoptions, changes_between
+from eventstore.feed import Feed
+from projections.charts import adoptions
 from projections.difference_entries import DoesNotAddUp, Told
 from projections.difference_records import (
     AccountDifference,
@@ -166,13 +167,14 @@ class _Comparison:
         return self._came_since(self._first, self._last)
 
     def _came_since(self, first: date, last: date) -> list[BulkEntry]:
-        found = self._bulk.entries(AsOf(date=last, position=self._known), since=first)
-        return sorted((e for e in found if e.position > self._since), key=_recording)
+        end = AsOf(date=last, position=self._known)
+        return sorted(self._bulk.entries(end, since=first, after=self._since), key=_recording)
 
     def closes(self) -> list[date]:
         """The days through which the books were closed, as known now."""
-        rows = (r for r in self._views.feed.stream(BOOKS) if r.position <= self._known)
-        return [e.through for e in map(event_of, rows) if isinstance(e, PeriodClosed)]
+        feed = self._views.feed
+        rows = (r for r in feed.stream(BOOKS) if r.position <= self._known)
+        return [e.through for e in map(feed.event, rows) if isinstance(e, PeriodClosed)]
 
     def posted_later(self, closes: list[date]) -> list[BulkEntry]:
         """Entries about events of the period that a close moved to the first open day after it."""
@@ -188,14 +190,12 @@ class _Comparison:
     def chart(self) -> Iterator[ChartDifference]:
         """What each chart adopted since, for the period, says otherwise than the one before."""
         before = None
-        for row, chart, _ in adoptions(
-            self._views.feed, AsOf(date=self._last, position=self._known)
-        ):
+        for row, event in adoptions(self._views.feed, AsOf(date=self._last, position=self._known)):
             if row.position > self._since:
                 source = self.told.source(row.position)
-                for change in changes_between(before, chart):
+                for change in changes_between(before, event.chart):
                     yield ChartDifference(source=source, **change._asdict())
-            before = chart
+            before = event.chart
 
     def orders(self) -> Iterator[OrderDifference]:
         """Orders that stand otherwise at the period's end, and new ones that are open then.
@@ -203,10 +203,9 @@ class _Comparison:
         A new order that is over again needs no line: its fills are among the entries.
         """
         end = AsOf(date=self._last, position=self._known)
+        before = self._views.orders.before(end, self._since)
         for now in self._views.orders.orders(end, after=self._since):
-            then = self._views.orders.order(
-                now.order_id, AsOf(date=self._last, position=self._since)
-            )
+            then = before.get(now.order_id)
             if (then and _standing(then) != _standing(now)) or (not then and now.open):
                 yield OrderDifference(order_id=now.order_id, then=then, now=now)
 

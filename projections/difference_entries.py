@@ -10,7 +10,7 @@ from aggregates.errors import TradeBotError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
 from config.clock import from_micros
 from eventstore.envelope import Envelope
-from eventstore.feed import Feed, event_of
+from eventstore.feed import Feed
 from projections.difference_records import ChangedEntry, Source
 from projections.ledger_bulk import BulkEntry, BulkPosting, LedgerBulk
 from projections.ledger_queries import LedgerQueries, title_of
@@ -79,4 +79,4 @@ class Told:
                 f"Event {position} has entries in the ledger but is missing from the store. "
                 "Nothing was changed; run `tbot verify` and compare the store with a backup."
             )
-        return row, event_of(row)
+        return row, self._feed.event(row)

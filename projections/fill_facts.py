@@ -1,7 +1,7 @@
-"""What the ledger takes from a fill, straight from the stored payload: no event object is made.
+"""What the ledger takes from a fill, straight from the payload: no event object is made.
 
-Pure, so that a rebuild can do it in another process. A million fills go through here; the checks
-are those of the typed event and of aggregates.money.
+Pure. A million fills go through here; the checks are those of the typed event and of
+aggregates.money.
 """
 
 from __future__ import annotations
@@ -94,12 +94,15 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def fill_facts(row: Sequence[Any]) -> tuple[Any, ...]:
-    """FillFacts of a stored row (eventstore.envelope.COLUMNS). Raises ValueError, TradeBotError."""
-    position, state = row[0], row[5]
+def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
+    """FillFacts of a stored row (eventstore.envelope.COLUMNS) and its plain payload.
+
+    Raises ValueError, TradeBotError.
+    """
+    position = row[0]
     if row[4] != OrderFilled.schema_version:  # an older form is lifted by the codec
-        state = encode(decode(row[3], row[4], state, position, row[14]))
-    f = _decode(state)
+        payload = encode(decode(row[3], row[4], payload, position, row[14]))
+    f = _decode(payload)
     digits = exponent(f.currency) if f.currency != "USD" else 2
     return (
         position,

@@ -20,7 +20,7 @@ from aggregates.capital import (
     InterestReceived,
     MarginInterestCharged,
 )
-from aggregates.chart_of_accounts import Chart, ChartAdopted
+from aggregates.chart_of_accounts import SECURITY_ROLES, Chart, ChartAdopted, ChartChanged
 from aggregates.errors import DomainError
 from aggregates.instrument import InstrumentRegistered, InstrumentRenamed, InstrumentSplit
 from aggregates.money import exponent
@@ -34,7 +34,6 @@ from projections.ledger_rows import LINES, Cause, LedgerRows
 from projections.posting_rules import (
     RULES,
     RULES_VERSION,
-    SECURITY_ROLES,
     Line,
     check_currency,
     gain_lines,
@@ -56,6 +55,14 @@ _GAINS = ("gain_short_term", "gain_long_term")
 CHECKED_ABOVE = 2**60
 HERE = Path(__file__).parent
 SCHEMA = (HERE / "tbot_ledger_schema.sql").read_text(encoding="utf-8")
+
+
+def account_rows(chart: Chart) -> list[tuple[Any, ...]]:
+    """The rows of ``coa_accounts`` for one version of the chart."""
+    return [
+        (chart.version, a.code, a.name, a.type, int(a.per_instrument), int(a.active), a.under)
+        for a in chart.accounts
+    ]
 
 
 def template_chart() -> Chart:
@@ -169,7 +176,8 @@ class Ledger(Projection):
         self.rows.closed_through = through
         self.connection.execute("INSERT INTO period_closes VALUES (?, ?)", (through, row.position))
 
-    def _chart_adopted(self, row: Envelope, e: ChartAdopted) -> None:
+    def _chart(self, row: Envelope, e: ChartAdopted | ChartChanged) -> None:
+        """A version of the chart, whole. What was posted before stays as it was posted."""
         created = self.connection.execute("SELECT MIN(created_at_utc) FROM coa_metadata").fetchone()
         now = utc_text(e.occurred_at)
         self.connection.execute(
@@ -179,11 +187,8 @@ class Ledger(Projection):
              msgspec.json.encode(e.chart).decode()),
         )  # fmt: skip
         self.connection.executemany(
-            "INSERT INTO coa_accounts VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (e.chart.version, a.code, a.name, a.type, int(a.per_instrument), int(a.active))
-                for a in e.chart.accounts
-            ],
+            "INSERT INTO coa_accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            account_rows(e.chart),
         )
         self._use_chart(e.chart)
 
@@ -227,7 +232,7 @@ class Ledger(Projection):
                 self.rows.transaction(
                     cause, effective,
                     f"Split {e.new_units} for {e.old_units} of {e.symbol}",
-                    [Line(account, 0, outcome.units)], ticker=e.symbol,
+                    [Line(account, 0, outcome.units)], ticker=e.symbol, follows=True,
                 )  # fmt: skip
 
     # -- entries ---------------------------------------------------------------------------
@@ -380,7 +385,8 @@ class Ledger(Projection):
         RulesAdopted: _rules_adopted,
         PeriodClosed: _period_closed,
         EntryReversed: _reversed,
-        ChartAdopted: _chart_adopted,
+        ChartAdopted: _chart,
+        ChartChanged: _chart,
         InstrumentRegistered: _registered,
         InstrumentRenamed: _renamed,
         InstrumentSplit: _split,

@@ -81,15 +81,19 @@ class LedgerBulk:
 
     # -- entries ---------------------------------------------------------------------------
 
-    def entries(self, as_of: AsOf = NOW, *, since: date | None = None) -> Iterator[BulkEntry]:
-        """Every entry by effective date, then in the order of recording, with its postings."""
+    def entries(
+        self, as_of: AsOf = NOW, *, since: date | None = None, after: int = 0
+    ) -> Iterator[BulkEntry]:
+        """Every entry by effective date, then in the order of recording, with its postings;
+        those recorded ``after`` a position."""
         rows = (
             f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
             f" {lines_of('t')}"
-            f" WHERE {as_of.where('t.')} AND t.effective_date >= ? {{}}"
+            # the plus: found by date, not by position, so that nothing has to be sorted
+            f" WHERE {as_of.where('t.')} AND t.effective_date >= ? AND +t.position > ? {{}}"
             " ORDER BY {}t.transaction_id, l.posting_id"
         )
-        parameters = (*as_of.parameters, since.isoformat() if since else "")
+        parameters = (*as_of.parameters, since.isoformat() if since else "", after)
         late = "SELECT transaction_id FROM late_entries"
         # entries on time stand in the order of their dates, so that SQLite sorts only late ones
         on_time = self._c.execute(

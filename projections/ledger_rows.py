@@ -177,9 +177,13 @@ class LedgerRows:
         sleeve: str = "",
         context: str = "",
         reference: str = "",
+        follows: bool = False,
     ) -> None:
-        """Post one entry. Raises DomainError when it does not balance or names a wrong account."""
-        self.check(lines, corrects=about is not None)
+        """Post one entry. Raises DomainError when it does not balance or names a wrong account.
+
+        ``follows``: it goes where its units are, as a split that comes late does.
+        """
+        self.check(lines, corrects=follows or about is not None)
         posted_on = self.posting_date(effective)
         number = self.place(cause.position, posted_on)
         self.entries += (
@@ -193,7 +197,7 @@ class LedgerRows:
     def check(self, lines: Sequence[tuple[str, int, int]], corrects: bool = False) -> None:
         """Double entry, and every account against the chart in force, as it is posted (M02).
 
-        What ``corrects`` an earlier entry goes where that one went, if the account is closed since.
+        What ``corrects`` earlier entries goes where they went, if the account is closed since.
         """
         if not self.rules_version:
             raise DomainError("no posting rules are in force; adopt them before the first entry.")

@@ -179,6 +179,20 @@ class Orders(Projection):
         ids = f"SELECT order_id FROM changes WHERE {' AND '.join(where)}"
         return self._folded(as_of, f"o.order_id IN ({ids})", *parameters)
 
+    def before(self, as_of: AsOf, position: int) -> dict[str, OrderView]:
+        """Those of ``orders(as_of, after=position)`` as they stood at that position, by order id.
+
+        An order that was not known then is absent.
+        """
+        then = AsOf(date=as_of.date, position=position)
+        changed = f"SELECT order_id FROM changes WHERE {as_of.where()} AND position > ?"
+        found = self._folded(
+            then,
+            f"o.position <= ? AND o.order_id IN ({changed})",
+            position, *as_of.parameters, position,
+        )  # fmt: skip
+        return {order.order_id: order for order in found}
+
     def order(self, order_id: str, as_of: AsOf = NOW) -> OrderView | None:
         """One order as of both clocks; None when they do not know it."""
         found = self._folded(as_of, "o.order_id = ?", order_id)

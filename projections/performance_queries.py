@@ -160,7 +160,14 @@ class PerformanceQueries:
 
     def sessions(self, as_of: AsOf = NOW) -> list[SessionSummary]:
         """Every session that was opened, oldest first."""
-        return [self._summary(day, at, as_of) for day, at in self.session_days(as_of).items()]
+        sums = self._trade_sums(as_of)
+        days = self.session_days(as_of).items()
+        return [self._summary(day, at, sums.get(day, (0, 0, 0, 0)), as_of) for day, at in days]
+
+    def session(self, day: date, closed_at: int | None, as_of: AsOf = NOW) -> SessionSummary:
+        """One of ``session_days``."""
+        sums = self._trade_sums(as_of, day)
+        return self._summary(day, closed_at, sums.get(day, (0, 0, 0, 0)), as_of)
 
     def session_days(self, as_of: AsOf = NOW) -> dict[date, int | None]:
         """Sessions in order, each with the position of its close; None while it is open."""
@@ -171,21 +178,45 @@ class PerformanceQueries:
         )
         return {date.fromisoformat(day): closed_at for day, closed_at in rows}
 
-    def _summary(self, day: date, closed_at: int | None, as_of: AsOf) -> SessionSummary:
-        trades = self.trades(as_of, day=day)
-        # a late event of that day values the account as it is known now, not as it closed
-        points = [
-            p for p in self.equity(as_of, day=day) if closed_at is None or p.position <= closed_at
-        ]
+    def _trade_sums(
+        self, as_of: AsOf, day: date | None = None
+    ) -> dict[date, tuple[int, int, int, int]]:
+        """By day: trades, those won, P/L and costs in minor units."""
+        where, parameters = as_of.where(), [*as_of.parameters]
+        if day is not None:
+            where, parameters = f"{where} AND effective_date = ?", [*parameters, day.isoformat()]
+        rows = self._c.execute(
+            "SELECT effective_date, COUNT(*), SUM(pnl > 0), SUM(pnl), SUM(costs) FROM trades"
+            f" WHERE {where} GROUP BY effective_date",
+            parameters,
+        )
+        return {date.fromisoformat(label): tuple(sums) for label, *sums in rows}
+
+    def _summary(
+        self, day: date, closed_at: int | None, sums: tuple[int, int, int, int], as_of: AsOf
+    ) -> SessionSummary:
+        trades, wins, pnl, costs = sums
+        equity = self._last_equity(day, closed_at, as_of)
         return SessionSummary(
             day=day,
-            trades=len(trades),
-            wins=sum(t.pnl > 0 for t in trades),
-            pnl=sum((t.pnl for t in trades), Decimal(0)),
-            costs=sum((t.costs for t in trades), Decimal(0)),
-            equity=points[-1].equity if points else None,
+            trades=trades,
+            wins=wins,
+            pnl=self._money(pnl),
+            costs=self._money(costs),
+            equity=None if equity is None else self._money(equity),
             closed=closed_at is not None,
         )
+
+    def _last_equity(self, day: date, closed_at: int | None, as_of: AsOf) -> int | None:
+        _, known = as_of.parameters
+        # a late event of that day values the account as it is known now, not as it closed
+        until = known if closed_at is None else min(known, closed_at)
+        row = self._c.execute(
+            "SELECT equity FROM equity WHERE effective_date = ? AND position <= ?"
+            " ORDER BY position DESC LIMIT 1",
+            (day.isoformat(), until),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
 
 def _struct(kind: type[S], row: tuple[Any, ...]) -> S:

@@ -24,9 +24,6 @@ from aggregates.errors import DomainError
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, divide_half_even, minor_units, to_scaled
 from aggregates.order_messages import OrderFilled
 
-SECURITY_ROLES = (
-    "trading_securities", "trading_options", "holdings_securities", "tax_reserve_vehicle",
-)  # fmt: skip
 _SCALES = QUANTITY_SCALE * PRICE_SCALE
 ROUNDING_BOUND = 2  # minor units: four amounts rounded by at most half a unit each
 

@@ -22,7 +22,8 @@ CREATE TABLE books (
     position INTEGER NOT NULL
 ) STRICT;
 
--- One row a version of the chart; the newest is the one in force.
+-- One row a version of the chart; the newest is the one in force. coa_json also says which role
+-- posts where.
 CREATE TABLE coa_metadata (
     currency_code TEXT NOT NULL,
     entity_code TEXT NOT NULL,
@@ -42,6 +43,7 @@ CREATE TABLE coa_accounts (
     type TEXT NOT NULL,
     per_instrument INTEGER NOT NULL,
     active INTEGER NOT NULL,
+    parent TEXT NOT NULL,
     PRIMARY KEY (coa_version, account_code)
 ) STRICT;
 

@@ -1,8 +1,9 @@
-"""History for a rebuild: a second process reads it, checks the chain and finds the facts.
+"""History for a rebuild: a second process reads it, checks the chain and opens the payloads.
 
-``python -m projections.verified_batches STORE UNTIL MODULE:CLASS`` writes batches to its standard
-output, each an 8-byte length and marshalled fields of projections.base.Batch. Reading and checking
-the chain need about as much time as folding and inserting, so two cores rebuild twice as fast.
+``python -m projections.verified_batches STORE UNTIL MODULE:CLASS`` reads the data keys from its
+standard input and writes batches to its standard output, each an 8-byte length and marshalled
+fields of projections.base.Batch. Reading and checking need about as much time as folding and
+inserting, so two cores rebuild twice as fast.
 """
 
 from __future__ import annotations
@@ -11,51 +12,69 @@ import gc
 import marshal
 import os
 import struct
-import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import IO, Any
 
 import apsw
 
-from eventstore.envelope import GENESIS
-from eventstore.errors import HistoryBroken, StoreUnreadable
+from eventstore.envelope import COLUMNS, GENESIS
+from eventstore.errors import ConcurrentChange, HistoryBroken, StoreUnreadable
 from eventstore.schema import BUSY_TIMEOUT_S, open_reader
-from eventstore.verification import BrokenChain, Verification, chained, check_end, claimed_head
-from projections.base import FOLD_ERRORS, Batch, Projection
+from eventstore.verification import (
+    BrokenChain,
+    Verification,
+    chained,
+    check_end,
+    claimed_head,
+    opened,
+)
+from projections.base import Batch, Projection
+from security.data_keys import DataKey, KeyRing, MissingKey
 
 ROWS_A_BATCH = 10_000  # of history, passed over ones included
-FACTS_EVERY = 2  # batches: facts are found here for every second one, which evens out the work
 PIPE_BYTES = 1 << 20
 MESSAGE_MAX = 1 << 32  # bytes; a batch has some 2 MB
 _LENGTH = struct.Struct(">Q")
+_TOPIC, _STATE = COLUMNS.index("topic"), COLUMNS.index("state")
 
 
 def verified_batches(
-    store: Path, kind: type[Projection], until: int | None = None
+    store: Path, kind: type[Projection], keys: KeyRing, until: int | None = None
 ) -> Generator[Batch, None, None]:
-    """What ``kind`` folds of the history up to ``until``, its chain checked by another process.
+    """What ``kind`` folds of the history up to ``until``, its chain and every commitment checked
+    by another process.
 
-    Raises HistoryBroken at the first event that does not hold, StoreUnreadable.
+    Raises HistoryBroken at the first event that does not hold, StoreUnreadable, MissingKey.
     """
     open_reader(store).close()  # what is wrong with the file is said here
     view = f"{kind.__module__}:{kind.__qualname__}"
     last = 2**62 if until is None else until
     # -P: nothing that lies in the folder where it is started is taken for a module
     command = [sys.executable, "-P", "-m", __spec__.name, str(store), str(last), view]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
+    with Popen(command, stdin=PIPE, stdout=PIPE) as process:  # noqa: S603 - ours
+        assert process.stdin is not None  # noqa: S101 - it was asked for
         assert process.stdout is not None  # noqa: S101 - it was asked for
         _widen(process.stdout)
         try:
-            yield from _received(process.stdout, store)
+            _hand_over(keys, process.stdin)
+            yield from _received(process.stdout, store, keys)
         finally:
             process.kill()  # it has ended, unless the fold failed before
 
 
-def _received(pipe: IO[bytes], store: Path) -> Iterator[Batch]:
+def _hand_over(keys: KeyRing, pipe: IO[bytes]) -> None:
+    """Through a pipe: arguments, environment and files can be seen by others."""
+    keys.refresh()  # the other process cannot: it knows no vault
+    with suppress(BrokenPipeError), pipe:  # it ended early, which is told where it is read
+        pipe.write(marshal.dumps([(epoch, *key) for epoch, key in keys.items()]))
+
+
+def _received(pipe: IO[bytes], store: Path, keys: KeyRing) -> Iterator[Batch]:
     while len(head := pipe.read(_LENGTH.size)) == _LENGTH.size:
         (size,) = _LENGTH.unpack(head)
         if size > MESSAGE_MAX or len(body := pipe.read(size)) < size:
@@ -63,6 +82,11 @@ def _received(pipe: IO[bytes], store: Path) -> Iterator[Batch]:
         message = marshal.loads(body)  # noqa: S302 - our own process
         if message == "end":
             return
+        if isinstance(message, int):
+            keys.of(message)  # raises MissingKey, unless it came since
+            raise ConcurrentChange(
+                f"The keys of {store} were changed while it was read; nothing was built. Try again."
+            )
         if isinstance(message, str):
             raise HistoryBroken(
                 f"{store}: {message}. Nothing was built; run `tbot verify` and compare the store "
@@ -86,7 +110,7 @@ def _widen(pipe: IO[bytes]) -> None:
 # -- the other process -----------------------------------------------------------------------
 
 
-def batches(store: Path, kind: type[Projection], until: int) -> Iterator[Batch]:
+def batches(store: Path, kind: type[Projection], keys: KeyRing, until: int) -> Iterator[Batch]:
     """The same in this process, which must not have the store open in another way."""
     connection = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
@@ -94,28 +118,18 @@ def batches(store: Path, kind: type[Projection], until: int) -> Iterator[Batch]:
     head = claimed_head(connection)
     # to the end: rows behind the noted end are a fault too
     last, stop = (head[0], 2**62) if until >= head[0] else (until, until)
-    passed_over, readers = kind.passed_over, kind.readers
-    runs: list[tuple[str, list[tuple[Any, ...]]]] = []
-    current, items = "", list[tuple[Any, ...]]()
+    passed_over, rows = kind.passed_over, list[tuple[Any, ...]]()
     row: tuple[Any, ...] = ()
-    for row in chained(connection, until=stop):
-        topic = row[3]
-        if topic not in passed_over:
-            facts, found = row, ""
-            if reader := readers.get(topic):
-                # what cannot be read is handed over as it is: the fold says what is wrong
-                with suppress(*FOLD_ERRORS):
-                    facts, found = reader(row), topic
-            if found != current or not runs:
-                current, items = found, []
-                runs.append((current, items))
-            items.append(facts)
+    for row, payload in opened(chained(connection, stop), keys):
+        if row[_TOPIC] not in passed_over:
+            rows.append(
+                row if row[_STATE] is payload else (*row[:_STATE], payload, *row[_STATE + 1 :])
+            )
         if row[0] % ROWS_A_BATCH == 0:
-            yield Batch(row[0], row[-1], last, runs)
-            runs = []
-            readers = kind.readers if row[0] // ROWS_A_BATCH % FACTS_EVERY == 0 else {}
-    if row and (runs or row[0] % ROWS_A_BATCH):
-        yield Batch(row[0], row[-1], last, runs)
+            yield Batch(row[0], row[-1], last, rows)
+            rows = []
+    if row and (rows or row[0] % ROWS_A_BATCH):
+        yield Batch(row[0], row[-1], last, rows)
     if stop > last:
         position, digest = (row[0], row[-1]) if row else (0, GENESIS)
         ended = check_end(Verification(position, digest, None, ""), *head)
@@ -133,12 +147,15 @@ def main(store: str, until: str, view: str) -> None:
         data = marshal.dumps(message)
         out.write(_LENGTH.pack(len(data)) + data)
 
+    keys = {epoch: DataKey(*key) for epoch, *key in marshal.load(sys.stdin.buffer)}  # noqa: S302 - ours
     try:
-        for batch in batches(Path(store), kind, int(until)):
+        for batch in batches(Path(store), kind, KeyRing(keys), int(until)):
             send(tuple(batch))
         send("end")
     except BrokenChain as e:
         send(str(e))
+    except MissingKey as e:
+        send(e.epoch)
     except BrokenPipeError:  # the rebuild was ended: nobody wants the rest
         os._exit(1)
     out.flush()

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import os
-from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
-from aggregates.chart_of_accounts import STREAM, ChartOfAccounts
+import msgspec
+
+from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import TradeBotError
 from config.paths import DataFolder
-from runtime.bootstrap import Bot
+from config.settings import Settings
+from projections.charts import Adoption, adoptions
+from projections.fill_facts import utc_text
+from projections.ledger import account_rows
+from runtime.json_log import append_line
+from runtime.views import Views
 
 
 class StartBlocked(TradeBotError):
     """The ledger does not fit the events or the settings: nothing is written until it does."""
 
 
-def check_books(bot: Bot) -> None:
-    """The ledger's chart, currency and identity against events and settings. Raises StartBlocked.
+class Opened(Protocol):
+    """What is checked: a bot, or its views alone."""
+
+    @property
+    def folder(self) -> DataFolder: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def views(self) -> Views: ...
+
+
+def check_books(bot: Opened) -> None:
+    """The ledger's charts, currency and identity against events and settings. Raises StartBlocked.
 
     The tables themselves are checked whenever a view is opened.
     """
     found, settings = bot.views.books.books(), bot.settings
-    chart = bot.store.load(ChartOfAccounts, STREAM).chart
-    accounts = bot.views.ledger.connection.execute(
-        "SELECT account_code, name, type, per_instrument, active FROM coa_accounts"
-        " WHERE coa_version = ? ORDER BY account_code",
-        (found.coa_version,),
-    ).fetchall()
-    expected = sorted(
-        (a.code, a.name, a.type, int(a.per_instrument), int(a.active))
-        for a in (chart.accounts if chart else ())
-    )
     pairs = {
-        "chart of accounts": (bot.views.books.chart(), chart),
-        "chart's table of accounts": (accounts, expected),
+        **_charts(bot),
         "identity": (found.identity, settings.identity),
         "entity": (found.entity_code, settings.ENTITY_CODE),
         "jurisdiction": (found.jurisdiction_code, settings.JURISDICTION_CODE),
@@ -51,20 +58,54 @@ def check_books(bot: Bot) -> None:
         raise StartBlocked(message)
 
 
+def _charts(bot: Opened) -> dict[str, tuple[object, object]]:
+    """Every version, as the tables hold it and as the events say: a past one gives past names."""
+    c = bot.views.ledger.connection
+    events = adoptions(bot.views.feed)
+    charts = [a.chart for a in events]
+    stored = c.execute("SELECT coa_json FROM coa_metadata ORDER BY coa_version").fetchall()
+    held = [_decoded(text) for (text,) in stored]
+    dated = c.execute(
+        "SELECT coa_version, last_updated_utc, effective_date, position FROM coa_metadata"
+        " ORDER BY coa_version"
+    ).fetchall()
+    listed = c.execute("SELECT * FROM coa_accounts ORDER BY coa_version, account_code").fetchall()
+    return {
+        "chart of accounts": (_without_roles(held), _without_roles(charts)),
+        "roles (what posts where)": (
+            [chart.mapping for chart in held],
+            [chart.mapping for chart in charts],
+        ),
+        "chart's versions and dates": (dated, [_dates(a) for a in events]),
+        "chart's table of accounts": (
+            listed,
+            [row for chart in charts for row in sorted(account_rows(chart))],
+        ),
+    }
+
+
+def _decoded(text: str) -> Chart:
+    """A version as its row holds it; what is no chart is equal to none."""
+    try:
+        return msgspec.json.decode(text, type=Chart)
+    except msgspec.DecodeError:
+        return Chart(version=0, accounts=(), mapping={})
+
+
+def _without_roles(charts: list[Chart]) -> list[tuple[int, tuple[Account, ...]]]:
+    return [(chart.version, chart.accounts) for chart in charts]
+
+
+def _dates(a: Adoption) -> tuple[int, str, str, int]:
+    event = a.event
+    day = event.effective_date.isoformat()
+    return event.chart.version, utc_text(event.occurred_at), day, a.row.position
+
+
 def log_fatal(folder: DataFolder, now: datetime, error_code: str, message: str) -> None:
     """One line in main_bot.log; what stops the start must be found there too.
 
     Where that cannot be written either (the disk is full), the caller's own error says it all.
     """
     path = folder.global_logs / "main_bot.log"
-    line = {
-        "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "level": "FATAL",
-        "error_code": error_code,
-        "message": message,
-    }
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    append_line(path, now, "FATAL", message, error_code=error_code)

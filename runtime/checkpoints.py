@@ -29,15 +29,17 @@ from eventstore.checkpoint import (
     read_checkpoint,
     sign,
 )
-from eventstore.envelope import Envelope
+from eventstore.envelope import Envelope, blind_of
 from eventstore.feed import Feed
 from eventstore.merkle_nodes import MerkleNodes
+from eventstore.proofs import check_entry, prove_entry, to_bytes
 from exporters.files import write_atomically
 from projections.base import Progress, no_progress
 from projections.ledger import Ledger
+from runtime.keys import key_ring
+from runtime.signers import follow_line, last_introduction, own_line, signer_of, signers
 from runtime.views import Views, identity_of
-from security.keyfile import KeyFileError, read_key, read_or_create_key
-from security.signing import SigningKey, VerifierKey
+from security.signing import VerifierKey
 
 STATE_TAG = b"tradebot/state/v1"
 # posting, transaction, position, about, amount, quantity, rules version; lengths of date and code
@@ -113,7 +115,7 @@ def keep_checkpoint(
     CheckpointMismatch, KeyFileError, StoreUnreadable.
     """
     origin = origin_of(identity_of(feed))
-    key = _signing_key(folder, origin, fresh_seed)
+    by = signers(folder, origin, fresh_seed)
     last = kept(folder)[-1:]
     for signed in last:
         check_length(feed, signed.checkpoint)
@@ -126,20 +128,29 @@ def keep_checkpoint(
     rules, state = state_root(ledger.connection, position)
     pin = found[position]
     made = Checkpoint(origin, position, pin.root, pin.head, rules, state, row.recorded_at)
-    note = sign(made, key)
+    note = sign(made, by.current, *([by.leaving] if by.leaving else []))
     write_atomically(folder.merkle_nodes, tree.to_bytes())
-    write_atomically(folder.checkpoint_vkey, f"{key.verifier}\n".encode())
+    write_atomically(folder.checkpoint_vkey, f"{by.current.verifier}\n".encode())
     write_atomically(folder.checkpoint(position), note.encode())
-    return parse(note.encode(), str(folder.checkpoint(position)))
+    signed = parse(note.encode(), str(folder.checkpoint(position)))
+    if by.leaving is not None:
+        _publish_signer(folder, feed, tree, signed, by.leaving.verifier)
+    return signed
 
 
-def _signing_key(folder: DataFolder, origin: str, fresh_seed: bytes) -> SigningKey:
-    if not folder.checkpoint_key.exists() and _kept_paths(folder):
-        raise KeyFileError(
-            f"The key file {folder.checkpoint_key} is missing, but it signed the checkpoints in "
-            f"{folder.checkpoints}. Nothing was signed; restore it from a backup."
-        )
-    return SigningKey(origin, read_or_create_key(folder.checkpoint_key, fresh_seed))
+def _publish_signer(
+    folder: DataFolder, feed: Feed, tree: MerkleNodes, signed: SignedCheckpoint, old: VerifierKey
+) -> None:
+    """The proof that the old key's history introduces the new one, beside the checkpoints."""
+    found = last_introduction(feed, signed.checkpoint.size)
+    if found is None or folder.signer_proof(found[0]).exists():
+        return
+    number, position = found
+    row, previous = stored_row(feed, position), stored_row(feed, position - 1).hash
+    blind = blind_of(feed.keys.of(row.key_epoch).blind, row.originator_id, row.originator_version)
+    proof = prove_entry(row, feed.payload(row), previous, blind, tree, signed)
+    check_entry(proof, old, f"The proof of event {position}")
+    write_atomically(folder.signer_proof(number), to_bytes(proof))
 
 
 def _kept_paths(folder: DataFolder) -> list[Path]:
@@ -165,7 +176,7 @@ def check_checkpoint(
     """
     signed = read_checkpoint(path)
     claimed = signed.checkpoint
-    with closing(Feed(folder.events)) as feed:
+    with closing(Feed(folder.events, key_ring(folder))) as feed:
         # an empty store has no name yet: an older copy put back is told by its length
         origin = origin_of(identity_of(feed)) if feed.head().position else claimed.origin
         if claimed.origin != origin:
@@ -173,7 +184,9 @@ def check_checkpoint(
                 f"FOREIGN: {path} is a checkpoint of {claimed.origin}, but this store is "
                 f"{origin}. Nothing was changed; name a checkpoint of this bot."
             )
-        check_signature(signed, key or own_key(folder, origin), str(path))
+        # a key from elsewhere is followed along the line of keys that it began
+        line = follow_line(folder, key) if key else own_line(folder, origin)
+        check_signature(signed, signer_of(line, signed), str(path))
         check_length(feed, claimed)
         earlier = _readable_before(folder, claimed)
         sizes = [claimed.size, *(c.size for c in earlier)]
@@ -182,10 +195,6 @@ def check_checkpoint(
         check_pin(feed, claimed, found[claimed.size], same)
         _check_books(folder, feed, claimed, progress)
     return claimed
-
-
-def own_key(folder: DataFolder, origin: str) -> VerifierKey:
-    return SigningKey(origin, read_key(folder.checkpoint_key)).verifier
 
 
 def _readable_before(folder: DataFolder, claimed: Checkpoint) -> list[Checkpoint]:

@@ -167,7 +167,10 @@ def rebuild(data_dir: Path, output: Path, until: str | None) -> None:
 
 
 @main.command()
-@click.argument("kind", type=click.Choice(["ofx", "hledger", "beancount", "history"]))
+@click.argument(
+    "kind",
+    type=click.Choice(["ofx", "hledger", "beancount", "coa-json", "coa-csv", "coa-md", "history"]),
+)
 @data_dir_option
 @clock_options
 @click.option(
@@ -186,7 +189,8 @@ def export(
     since: date | None,
     ofx_version: str,
 ) -> None:
-    """Write the books as OFX, or as a journal for hledger or beancount; or the whole history."""
+    """Write the books as OFX, or as a journal for hledger or beancount; the chart of accounts for
+    people (coa-…); or the whole history."""
     from runtime import cli_export, cli_history
     from runtime.cli_output import progress_bar
 
@@ -251,24 +255,36 @@ def demo(
     cli_demo.demo(data_dir, bars, first, last, chosen, seed, port if serve else None)
 
 
+@main.command("restore-keys")
+@data_dir_option
+@click.option(
+    "--recovery-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+    help="The file in which you keep the recovery key.",
+)  # fmt: skip
+@with_errors
+def restore_keys(data_dir: Path, recovery_key: Path) -> None:
+    """Make a bot's keys anew: its root key is lost, or a file below storage/ is damaged."""
+    from config.clock import SystemClock
+    from config.paths import DataFolder
+    from runtime import restoring
+
+    text = recovery_key.read_text("utf-8", "replace")
+    number, root_key = restoring.restore_keys(DataFolder(data_dir), SystemClock(), text)
+    click.echo(f"Generation {number} of the keys is in force. Its root key is {root_key}.")
+
+
 @main.command()
 @data_dir_option
+@click.option(
+    "--port", type=click.IntRange(1, 65535),
+    help="Port of the pages; without it WEB_PORT, and 6900 until there are settings.",
+)  # fmt: skip
 @with_errors
-def run(data_dir: Path) -> None:
-    """Start the bot of a provisioned data folder."""
-    from aggregates.errors import DomainError
-    from config.env_file import read_settings
-    from config.setting_keys import ENV, ENV_BOT
+def run(data_dir: Path, port: int | None) -> None:
+    """Run the bot of a data folder; of an empty one, the pages that set it up."""
+    from runtime import main as runtime_main
 
-    held = ""
-    if any((data_dir / file).exists() for file in (ENV_BOT, ENV)):
-        # every bad key is said at once, before anything else is looked at (M25)
-        read_settings(data_dir)
-        held = f"The settings in its {ENV_BOT} and {ENV} can all be used. "
-    raise DomainError(
-        f"{data_dir} is not provisioned, and provisioning through the browser is not part of this "
-        f"version yet. {held}Nothing was started. `tbot demo --serve` shows a bot that plays."
-    )
+    sys.exit(runtime_main.run(data_dir, port))
 
 
 @main.command()

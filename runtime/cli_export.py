@@ -12,6 +12,7 @@ from exporters.files import write_atomically
 from exporters.journals import beancount_journal, hledger_journal
 from exporters.ofx import export_ofx
 from projections.ledger_records import AsOf
+from runtime.export_chart import chart_export
 from runtime.queries import Queries
 
 
@@ -24,6 +25,10 @@ def export(
     ofx_version: int,
 ) -> None:
     """Write one export and say what was written, with its SHA-256."""
+    if kind.startswith("coa-"):
+        _, data = chart_export(queries, kind.removeprefix("coa-"), as_of)
+        _write(output, data)
+        return
     books, trading = queries.sources()
     if kind == "ofx":
         version = 102 if ofx_version == 102 else 203
@@ -32,5 +37,9 @@ def export(
         data = hledger_journal(books, as_of=as_of).encode()
     else:
         data = beancount_journal(books, as_of=as_of).encode()
+    _write(output, data)
+
+
+def _write(output: Path, data: bytes) -> None:
     write_atomically(output, data)
     click.echo(f"Wrote {output}: {len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")

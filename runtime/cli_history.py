@@ -31,7 +31,7 @@ def export(data_dir: Path, output: Path, progress: Progress) -> None:
     click.echo(f"Wrote {output}: {_words(written)}.")
     click.echo(f"{output.stat().st_size:,} bytes, SHA-256 {digest}")
     click.echo(f"Head hash {written.head.hex()}")
-    click.echo("It holds every payload in clear, and no key: keep it from others' eyes.")
+    click.echo(f"{_readable(written)} It holds no key.")
 
 
 def load(source: Path, data_dir: Path, progress: Progress) -> None:
@@ -46,11 +46,31 @@ def load(source: Path, data_dir: Path, progress: Progress) -> None:
             "To rely on more than the file, hold a checkpoint and a key against it that you got on "
             f"another way:\n  tbot verify --data-dir {data_dir} --checkpoint FILE --key VKEY"
         )
+    if history.chain.sealed:
+        click.echo(
+            f"{history.chain.sealed:,} of its payloads are sealed, and an export holds no keys: "
+            "`tbot verify` checks\nthe chain here, but no books can be built. To go on with this "
+            "bot here, restore its keys\nfrom its vault or with its recovery key."
+        )
+        return
     click.echo(
         "All reading commands work. An export holds no keys, so nothing can be recorded here. To "
         "go on with\nthis bot here, stop it there and copy its key files by hand, with mode 0600:\n"
         f"  {folder.blind_key}\n  {folder.checkpoint_key}\n"
         "Then run `tbot verify` again: with the first key it checks the commitments too."
+    )
+
+
+def _readable(chain: Chain) -> str:
+    """Who can read what in an exported file."""
+    in_clear = chain.position - chain.sealed
+    if not chain.sealed:
+        return "Every payload in it is in clear: keep it from others' eyes."
+    if not in_clear:
+        return "Every payload in it is sealed; who did what kind of thing when is in clear."
+    return (
+        f"{in_clear:,} of its payloads, from before there was a vault, are in clear: keep it from "
+        f"others' eyes. {chain.sealed:,} are sealed."
     )
 
 

@@ -70,13 +70,14 @@ def clock_options(command: F) -> F:
     command = click.option(
         "--known-at",
         metavar="POSITION|TIME",
-        help="As known at that event, or from what was recorded at or before that UTC time "
-        "(a date alone is its beginning).",
+        help="As known at that event, or from what was recorded at or before that time (UTC unless "
+        "it names its zone; a date alone is its beginning), or 'last close', 'end of 2013-Q4'.",
     )(command)
     return click.option(
         "--as-of",
         metavar="DATE",
-        help="What is effective up to that date; 2013-10, 2013-Q4 and 2013 mean their last day.",
+        help="What is effective up to that date; 2013-10, 2013-Q4 and 2013 mean their last day. "
+        "Words as well: today, yesterday, 'last close', 'end of last month'.",
     )(command)
 
 

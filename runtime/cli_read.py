@@ -148,18 +148,17 @@ def chart(found: Chart, form: str) -> None:
     if form == "json":
         click.echo(as_json(found))
     elif form == "csv":
-        click.echo(
-            csv_text([plain(a) | {"roles": roles[a.code]} for a in found.accounts]), nl=False
-        )
+        records = [plain(a) | {"parent": a.under, "roles": roles[a.code]} for a in found.accounts]
+        click.echo(csv_text(records), nl=False)
     else:
         rows = [
             (
-                a.code, a.name, a.type, "each security" if a.per_instrument else "",
+                a.code, a.name, a.type, a.under, "each security" if a.per_instrument else "",
                 "" if a.active else "inactive", roles[a.code],
             )
             for a in found.accounts
         ]  # fmt: skip
-        head = ("Code", "Account", "Type", "One for", "State", "What posts there")
+        head = ("Code", "Account", "Type", "Under", "One for", "State", "What posts there")
         click.echo(f"Chart of accounts, version {found.version}\n{table(head, rows, right=set())}")
 
 
@@ -187,6 +186,11 @@ def _topic(e: EventView) -> str:
 def verified(result: Verification) -> None:
     if result.intact:
         click.echo(f"Verified: {result.position:,} events, nothing was changed.")
+        if result.sealed:
+            click.echo(
+                f"{result.sealed:,} payloads are sealed under keys that are not here: their chain "
+                "was checked, their content was not opened."
+            )
         click.echo(f"Head hash {result.head_hash.hex()}")
     else:
         click.echo(f"NOT INTACT: event {result.bad_position:,} is bad: {result.reason}.")

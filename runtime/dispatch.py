@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from aggregates import books, capital, chart_of_accounts, configuration
+from aggregates import books, capital, chart_edits, chart_of_accounts, configuration, keys, users
 from aggregates import instrument as instruments
 from aggregates import order_messages as orders
 from aggregates import session as sessions
+from aggregates import user_activity as activity
 from aggregates.base import Aggregate, Command, check
 from aggregates.errors import DomainError
 from aggregates.order import Order, order_stream
@@ -19,19 +20,52 @@ from eventstore.codec import command_content
 from eventstore.envelope import CommandContext
 from eventstore.errors import ConcurrentChange
 from eventstore.recorder import CommandRepeated
+from security.data_keys import PLAIN, DataKey
+
+
+class BooksMoved(DomainError):
+    """Something was recorded since the books were looked at; nothing was changed. Look again."""
+
+
+Kept = Callable[[], Aggregate]
 
 
 class UnitOfWork:
-    """The aggregates that one batch of commands touches, each loaded once."""
+    """The aggregates that one batch of commands touches, each loaded once.
 
-    def __init__(self, store: Store) -> None:
+    ``alone``: nobody else can write before the batch is recorded.
+    """
+
+    def __init__(
+        self, store: Store, *, alone: bool = False, kept: Mapping[str, Kept] | None = None
+    ) -> None:
         self._store = store
+        self._kept = kept or {}
+        self._alone = alone
         self.touched: dict[str, Aggregate] = {}
+
+    def head(self) -> int:
+        """Position of the newest event."""
+        return self._store.head().position
+
+    def check_head(self, position: int) -> None:
+        """Nothing was recorded after ``position``, and nothing will be before this batch."""
+        if not self._alone:
+            # not decided beside other writers: the dispatcher tries again while there are none
+            raise ConcurrentChange("The books must not move meanwhile; nothing was recorded.")
+        head = self.head()
+        if head != position:
+            raise BooksMoved(
+                f"Event {head} was recorded since the books were looked at (event {position}). "
+                "Nothing was changed; try again."
+            )
 
     def load(self, kind: type[A], stream: str) -> A:
         found = self.touched.get(stream)
         if not isinstance(found, kind):
-            found = self.touched[stream] = self._store.load(kind, stream)
+            kept = self._kept[stream]() if stream in self._kept else None
+            found = kept if isinstance(kept, kind) else self._store.load(kind, stream)
+            self.touched[stream] = found
         return found
 
 
@@ -66,10 +100,51 @@ def _books(decide: Callable[[books.Books, Any], None]) -> Handler:
     return on(books.Books, lambda _: books.STREAM, decide)
 
 
+def _settings(decide: Callable[[configuration.Configuration, Any], None]) -> Handler:
+    return on(configuration.Configuration, lambda _: configuration.STREAM, decide)
+
+
+def _users(decide: Callable[[users.Users, Any], None]) -> Handler:
+    return on(users.Users, lambda _: users.STREAM, decide)
+
+
+def _activity(decide: Callable[[activity.UserActivity, Any], None]) -> Handler:
+    return on(activity.UserActivity, activity.door_stream, decide)
+
+
+def _keys(decide: Callable[[keys.Keys, Any], None]) -> Handler:
+    return on(keys.Keys, lambda _: keys.STREAM, decide)
+
+
 def _instrument(decide: Callable[[instruments.Instrument, Any], None]) -> Handler:
     return on(
         instruments.Instrument, lambda c: instruments.instrument_stream(c.instrument_id), decide
     )
+
+
+def _reverse(work: UnitOfWork, c: books.ReverseEntry) -> None:
+    """Units must not come back to an account where no sale looks for them any more: the ledger
+    could not post the next one."""
+    chart = work.load(chart_of_accounts.ChartOfAccounts, chart_of_accounts.STREAM).chart
+    head = work.head()
+    kept = (m for m in c.movements if m.position <= head and m.position != c.reversed_position)
+    left = {m.pool: units for m, units in books.running_units(kept) if m.pool}
+    in_use = {chart.mapping[role] for role in chart_of_accounts.SECURITY_ROLES} if chart else set()
+    for pool, units in left.items():
+        account = pool.partition(".")[0]
+        check(
+            not units or account in in_use,
+            f"Without event {c.reversed_position} there would be units in {pool}, and nothing "
+            f"posts to {account} any more. Nothing was reversed; map the role back to {account} "
+            "first.",
+        )
+    work.load(books.Books, books.STREAM).reverse(c)
+
+
+def _chart_edit(work: UnitOfWork, c: chart_of_accounts.ChartEdit) -> None:
+    if isinstance(c, chart_edits.BooksEdit):
+        work.check_head(c.books_at)
+    work.load(chart_of_accounts.ChartOfAccounts, chart_of_accounts.STREAM).edit(c)
 
 
 def _register(work: UnitOfWork, c: instruments.RegisterInstrument) -> None:
@@ -81,17 +156,17 @@ HANDLERS: dict[type[Command], Handler] = {
     books.OpenBooks: _books(books.Books.open),
     books.AdoptRules: _books(books.Books.adopt_rules),
     books.ClosePeriod: _books(books.Books.close_period),
-    books.ReverseEntry: _books(books.Books.reverse),
+    books.ReverseEntry: _reverse,
     chart_of_accounts.AdoptChart: on(
         chart_of_accounts.ChartOfAccounts,
         lambda _: chart_of_accounts.STREAM,
         chart_of_accounts.ChartOfAccounts.adopt,
     ),
-    configuration.AdoptSettings: on(
-        configuration.Configuration,
-        lambda _: configuration.STREAM,
-        configuration.Configuration.adopt,
-    ),
+    **dict.fromkeys(chart_edits.EDITS, _chart_edit),
+    configuration.AdoptSettings: _settings(configuration.Configuration.adopt),
+    configuration.ChangeSettings: _settings(configuration.Configuration.change),
+    keys.RecordRotation: _keys(keys.Keys.rotate),
+    keys.IntroduceSigner: _keys(keys.Keys.introduce_signer),
     instruments.RegisterInstrument: _register,
     instruments.RenameInstrument: _instrument(instruments.Instrument.rename),
     instruments.RecordSplit: _instrument(instruments.Instrument.split),
@@ -118,6 +193,20 @@ HANDLERS: dict[type[Command], Handler] = {
     orders.RecordRejection: _order(Order.record_rejection),
     orders.RecordExpiry: _order(Order.record_expiry),
     orders.RecordUnknownOutcome: _order(Order.record_unknown_outcome),
+    users.RegisterUser: _users(users.Users.register),
+    users.ChangeRole: _users(users.Users.change_role),
+    users.DeactivateUser: _users(users.Users.deactivate),
+    users.ReactivateUser: _users(users.Users.reactivate),
+    users.ChangePassword: _users(users.Users.change_password),
+    users.EnrolSecondFactor: _users(users.Users.enrol),
+    users.RemoveSecondFactor: _users(users.Users.remove_factor),
+    users.UseRecoveryCode: _users(users.Users.use_recovery_code),
+    users.SignOutEverywhere: _users(users.Users.sign_out_everywhere),
+    activity.RecordSignIn: _activity(activity.UserActivity.sign_in),
+    activity.RecordFailedSignIn: _activity(activity.UserActivity.fail),
+    activity.RecordSignOut: _activity(activity.UserActivity.sign_out),
+    activity.RecordDenial: _activity(activity.UserActivity.deny),
+    activity.RecordResetLink: _activity(activity.UserActivity.make_link),
 }
 
 
@@ -133,6 +222,25 @@ MOVES_MONEY = (
 )
 
 
+# What the vault guards: where there is one, these are recorded with a rotation or not at all (M26).
+ROTATES = (
+    configuration.AdoptSettings,
+    configuration.ChangeSettings,
+    chart_of_accounts.AdoptChart,
+    chart_of_accounts.ChartEdit,
+    users.RegisterUser,
+    users.ChangeRole,
+    users.DeactivateUser,
+    users.ReactivateUser,
+    users.ChangePassword,
+    users.EnrolSecondFactor,
+    users.RemoveSecondFactor,
+    users.UseRecoveryCode,
+    keys.IntroduceSigner,
+    keys.RecordRotation,
+)
+
+
 class Recorded(NamedTuple):
     """Positions that the command led to; ``repeated`` when it had been carried out before."""
 
@@ -143,18 +251,27 @@ class Recorded(NamedTuple):
 class Dispatcher:
     """Carries commands out against one store on behalf of one actor."""
 
-    def __init__(self, store: Store, actor: str) -> None:
+    def __init__(self, store: Store, actor: str, kept: Mapping[str, Kept] | None = None) -> None:
+        """``kept`` gives, by stream, aggregates that somebody keeps up to date: a long one need
+        not be loaded anew. Each call gives one that may be changed."""
         self.store = store
         self.actor = actor
+        self._kept = kept
         self._currency = ""
 
     def __call__(
-        self, *commands: Command, command_id: str, correlation: str = "", causation: str = ""
+        self,
+        *commands: Command,
+        command_id: str,
+        correlation: str = "",
+        causation: str = "",
+        under: tuple[int, DataKey] | None = None,
     ) -> Recorded:
         """Decide all commands and record their events in one transaction.
 
         ``correlation`` names the thread that they belong to, ``causation`` the command id that
-        brought them about.
+        brought them about. ``under`` is given by a rotation alone (runtime.custody): the key epoch
+        that this batch begins.
 
         The same id with the same content gives the first result again, also when another process
         carries it out at this moment; when others change the same streams meanwhile, it is decided
@@ -162,19 +279,12 @@ class Dispatcher:
         ClockBehind, StoreUnreadable (locked for longer than the busy timeout among others), and
         ConcurrentChange when the store refuses the rows for another reason.
         """
-        context = CommandContext(
-            command_id=command_id,
-            command_digest=_digest(commands),
-            actor=self.actor,
-            correlation_id=correlation,
-            causation_id=causation,
-            opens_exposure=any(_opens_exposure(c) for c in commands),
-        )
+        context = self._context(commands, command_id, correlation, causation)
         if first := self.store.chain.positions_of(context):
             return Recorded(first, repeated=True)
         reach("dispatch.looked_up")
         try:
-            return self._decide(commands, context)
+            return self._decide(commands, context, under)
         except CommandRepeated as repeated:
             return Recorded(repeated.positions, repeated=True)
         except DomainError:
@@ -183,24 +293,63 @@ class Dispatcher:
                 return Recorded(first, repeated=True)
             raise
 
-    def _decide(self, commands: tuple[Command, ...], context: CommandContext) -> Recorded:
+    def carried_out(self, *commands: Command, command_id: str) -> Recorded | None:
+        """The first result of a command that was carried out before. Raises CommandConflict."""
+        first = self.store.chain.positions_of(self._context(commands, command_id))
+        return Recorded(first, repeated=True) if first else None
+
+    def _context(
+        self,
+        commands: tuple[Command, ...],
+        command_id: str,
+        correlation: str = "",
+        causation: str = "",
+    ) -> CommandContext:
+        return CommandContext(
+            command_id=command_id,
+            command_digest=_digest(commands),
+            actor=self.actor,
+            correlation_id=correlation,
+            causation_id=causation,
+            opens_exposure=any(_opens_exposure(c) for c in commands),
+        )
+
+    def _decide(
+        self,
+        commands: tuple[Command, ...],
+        context: CommandContext,
+        under: tuple[int, DataKey] | None,
+    ) -> Recorded:
         """Beside other writers; when one was first, once more while nobody else can write."""
         try:
-            return self._carry_out(commands, context)
+            return self._carry_out(commands, context, under)
         except ConcurrentChange:
             with self.store.alone() as writing:
-                return self._carry_out(commands, context, writing)
+                return self._carry_out(commands, context, under, writing)
 
     def _carry_out(
-        self, commands: tuple[Command, ...], context: CommandContext, writing: Any = None
+        self,
+        commands: tuple[Command, ...],
+        context: CommandContext,
+        under: tuple[int, DataKey] | None,
+        writing: Any = None,
     ) -> Recorded:
-        work = UnitOfWork(self.store)
+        work = UnitOfWork(self.store, alone=writing is not None, kept=self._kept)
         for command in commands:
             self._check_currency(command)
+            self._check_rotation(command, rotates=under is not None)
             HANDLERS[type(command)](work, command)
         reach("dispatch.decided")
-        positions = self.store.record(context, *work.touched.values(), writing=writing)
+        positions = self.store.record(context, *work.touched.values(), writing=writing, under=under)
         return Recorded(positions, repeated=False)
+
+    def _check_rotation(self, command: Command, *, rotates: bool) -> None:
+        """In a store without a vault (a demo) there is nothing to rotate, so nothing is asked."""
+        check(
+            rotates or self.store.keys.current == PLAIN or not isinstance(command, ROTATES),
+            f"{type(command).__name__} changes what the keys guard, and came without new ones. "
+            "Nothing was recorded; change it on its page, which rotates the keys by itself.",
+        )
 
     def _check_currency(self, command: Command) -> None:
         """What moves money must be in the books' currency: the ledger could not post it."""

@@ -18,6 +18,7 @@ from eventstore.history_load import load_rows
 from exporters.files import sync, write_atomically, writing_atomically
 from projections.base import Progress, no_progress
 from runtime.checkpoints import kept
+from runtime.signers import is_signed_by
 from security.signing import VerifierKey
 
 ROOM = 1.5  # a store, its indexes and its log, in sizes of the unpacked history; measured 1.2
@@ -30,6 +31,8 @@ def export_history(folder: DataFolder, output: Path, progress: Progress = no_pro
     """
     signed = kept(folder)  # before the store is opened: what is signed later is left out
     key = VerifierKey.read(folder.checkpoint_vkey) if signed else None
+    # the file names one key: of earlier ones in the line, what this one did not sign is left out
+    signed = [one for one in signed if key is None or is_signed_by(one, key)]
     with writing_atomically(output) as file:
         return write_history(folder.events, signed, key, file, progress)
 

@@ -30,9 +30,10 @@ from eventstore.proofs import (
     prove_entry,
     to_bytes,
 )
-from runtime.checkpoints import check_length, check_pin, own_key, pins, stored_row
+from runtime.checkpoints import check_length, check_pin, pins, stored_row
+from runtime.keys import key_ring
+from runtime.signers import own_line, signer_of
 from runtime.views import identity_of
-from security.keyfile import read_key
 from security.signing import VerifierKey
 
 P = TypeVar("P", EntryProof, ConsistencyProof)
@@ -43,7 +44,7 @@ def entry_proof(folder: DataFolder, position: int) -> tuple[bytes, Checkpoint]:
 
     Raises DomainError when there is no such event or no checkpoint covers it; CheckpointMismatch.
     """
-    with closing(Feed(folder.events)) as feed:
+    with closing(Feed(folder.events, key_ring(folder))) as feed:
         return prove_event(folder, feed, position)
 
 
@@ -59,12 +60,13 @@ def prove_event(folder: DataFolder, feed: Feed, position: int) -> tuple[bytes, C
             f"No checkpoint in {folder.checkpoints} covers event {position} yet. Nothing was "
             "written; make one with `tbot checkpoint -o FILE`, then prove the event."
         )
-    key = own_key(folder, origin_of(identity_of(feed)))
+    key = signer_of(own_line(folder, origin_of(identity_of(feed))), newest)
     previous = stored_row(feed, position - 1).hash if position > 1 else GENESIS
-    blind = blind_of(read_key(folder.blind_key), row.originator_id, row.originator_version)
+    blind = blind_of(feed.keys.of(row.key_epoch).blind, row.originator_id, row.originator_version)
+    payload = feed.payload(row)
 
     def make(tree: MerkleNodes) -> EntryProof:
-        proof = prove_entry(row, previous, blind, tree, newest)
+        proof = prove_entry(row, payload, previous, blind, tree, newest)
         check_entry(proof, key, f"The proof of event {position}")
         return proof
 
@@ -85,14 +87,16 @@ def consistency_proof(folder: DataFolder, one: Path, other: Path) -> tuple[bytes
 
     Raises CheckpointMismatch, CheckpointUnreadable.
     """
-    with closing(Feed(folder.events)) as feed:
+    with closing(Feed(folder.events, key_ring(folder))) as feed:
         return prove_growth(folder, feed, one, other)
 
 
 def prove_growth(folder: DataFolder, feed: Feed, one: Path, other: Path) -> tuple[bytes, int, int]:
     """The same with a store that is open already."""
     both = sorted(map(read_checkpoint, (one, other)), key=lambda s: s.checkpoint.size)
-    key = own_key(folder, origin_of(identity_of(feed)))
+    line = own_line(folder, origin_of(identity_of(feed)))
+    # one key must have signed both: a checkpoint at a change of keys carries both signatures
+    key = signer_of(line, *both)
 
     def make(tree: MerkleNodes) -> ConsistencyProof:
         proof = prove_consistency(tree, *both)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from aggregates import chart_of_accounts, configuration
 from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import DomainError
-from aggregates.period import period_of, span_of
-from config.clock import from_micros, to_micros
+from aggregates.period import period_of
+from config.clock import SystemClock, from_micros
 from config.paths import DataFolder
-from eventstore.envelope import GENESIS, Envelope
-from eventstore.errors import UnknownEvent
-from eventstore.feed import Feed, event_of
+from eventstore.envelope import GENESIS
+from eventstore.feed import Feed
 from eventstore.recorder import Head
 from eventstore.verification import Verification, verify
+from exporters.chart import ChartSheet
 from projections import difference as differences
 from projections.charts import adoptions
 from projections.difference_records import Difference
@@ -40,9 +39,14 @@ from projections.performance_queries import (
     PriceMark,
     SessionSummary,
 )
+from runtime import moments
+from runtime.chart_versions import ChartVersion, sheet_of, versions_of
+from runtime.event_view import event_view
+from runtime.keys import key_ring
 from runtime.query_records import DayReport, EventView, Status
+from runtime.settings_history import Revision, revisions
+from runtime.ticks import CHANGES, Tick, ticks
 from runtime.views import Views
-from security.keyfile import read_key
 
 
 class Queries:
@@ -56,6 +60,7 @@ class Queries:
         self._views: Views | None = None
         self._store: Feed | None = None
         self._seen = -1
+        self._ticks: list[Tick] | None = None  # at the newest event that was seen
 
     @property
     def data_dir(self) -> Path:
@@ -72,16 +77,21 @@ class Queries:
     def _history(self) -> Feed:
         """The events alone: they can be shown also where no view can be made of them."""
         if self._store is None:
-            self._store = Feed(self._folder.events)
+            self._store = Feed(self._folder.events, key_ring(self._folder))
         return self._store
 
     def _current(self) -> Views:
-        """Views at the newest event; opened again when the store has grown."""
-        if self._views is not None and self._views.feed.head().position != self._seen:
-            self.close()
+        """Views at the newest event; they follow the store as it grows."""
         if self._views is None:
-            self._views = Views.for_reading(self._folder)
-            self._seen = self._views.feed.head().position
+            self._views = Views.for_reading(self._folder, keys=self._history().keys)
+        elif (head := self._views.feed.head().position) == self._seen:
+            return self._views
+        elif head < self._seen:  # another history lies there now
+            self.close()
+            return self._current()
+        else:
+            self._views.follow(self._folder)
+        self._seen, self._ticks = self._views.reached, None
         return self._views
 
     def sources(self) -> tuple[LedgerQueries, PerformanceQueries]:
@@ -91,35 +101,44 @@ class Queries:
 
     # -- the two clocks --------------------------------------------------------------------
 
-    def moment(self, as_of: str | None, known_at: str | None) -> AsOf:
-        """Both clocks from text: a date, or a period for its last day; an event number or a UTC
-        time. Empty text: no limit.
+    def moment(self, as_of: str | None, known_at: str | None, now: datetime | None = None) -> AsOf:
+        """Both clocks as people say them (runtime/moments.py). Empty text: no limit.
 
         Raises DomainError that says what is allowed.
         """
+        of = self._sources(now)
         return AsOf(
-            date=span_of(as_of).last if as_of else None, position=self._parse_known_at(known_at)
+            date=moments.effective(as_of, of) if as_of else None,
+            position=moments.known(known_at, of) if known_at else None,
         )
 
-    def _parse_known_at(self, text: str | None) -> int | None:
-        if not text:
-            return None
-        head = self.newest()
-        if text.isascii() and text.isdigit() and len(text) <= 18:
-            position = int(text)
-            if not 1 <= position <= head:
-                raise DomainError(f"There is no event {position}; the store holds 1 to {head}.")
-            return position
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise DomainError(
-                f"{text!r} is neither an event number (1 to {head}) nor a time such as "
-                "2013-10-07T20:00:00Z."
-            ) from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)  # times without a zone are UTC here, as everywhere
-        return self._history().position_at(to_micros(moment))
+    def _sources(self, now: datetime | None = None) -> moments.Sources:
+        return moments.Sources(
+            now=now or SystemClock().now(),
+            zone=lambda: self.books().timezone,
+            newest=self.newest(),
+            position_at=self._history().position_at,
+            effective_date=self._effective_date,
+            closes=self._closes,
+        )
+
+    def ticks(self) -> list[Tick]:
+        """Where the as-of slider stops, up to the newest event."""
+        views = self._current()
+        if self._ticks is None:
+            streams = {"settings": configuration.STREAM, "chart": chart_of_accounts.STREAM}
+            changes = {kind: views.feed.times_of(name, CHANGES) for kind, name in streams.items()}
+            zone = views.books.books().timezone
+            self._ticks = ticks(views.trading.session_days(), changes, zone)
+        return self._ticks
+
+    def _closes(self) -> dict[date, int | None]:
+        return self._current().trading.session_days()
+
+    def _effective_date(self, position: int) -> date | None:
+        found = self.event(position)
+        text = found.effective_date if found else ""
+        return date.fromisoformat(text) if text else None
 
     # -- state -----------------------------------------------------------------------------
 
@@ -158,6 +177,15 @@ class Queries:
         if not found:
             raise DomainError("No chart of accounts was in force at that time.")
         return found[-1].chart
+
+    def chart_versions(self, as_of: AsOf = NOW) -> list[ChartVersion]:
+        """Every version of the chart that both clocks know, in order."""
+        return versions_of(adoptions(self._current().feed, as_of))
+
+    def chart_sheet(self, as_of: AsOf = NOW) -> ChartSheet:
+        """What files of the chart are made from. Raises DomainError when there was no chart."""
+        views = self._current()
+        return sheet_of(views.books.books(), adoptions(views.feed, as_of))
 
     def balances(self, as_of: AsOf = NOW) -> list[Balance]:
         return self._current().books.balances(as_of)
@@ -227,8 +255,8 @@ class Queries:
         allowed.
         """
         views = self._current()
-        span, then = period_of(period), self._parse_known_at(since)
-        now = self._parse_known_at(known_at)
+        span, now = period_of(period), self.moment(None, known_at).position
+        then = self.moment(None, since).position
         if then is None:
             raise DomainError(
                 "Say since when: an event number, or a time such as 2013-11-05T17:00Z."
@@ -242,6 +270,12 @@ class Queries:
             offset=offset,
         )
 
+    # -- settings --------------------------------------------------------------------------
+
+    def settings(self, as_of: AsOf = NOW) -> list[Revision]:
+        """Every revision of the settings that both clocks know, in order; the last is in force."""
+        return revisions(self._history(), as_of)
+
     # -- trading days ----------------------------------------------------------------------
 
     def orders(self, as_of: AsOf = NOW, *, only_open: bool = False) -> list[OrderView]:
@@ -252,25 +286,29 @@ class Queries:
     def sessions(self, as_of: AsOf = NOW) -> list[SessionSummary]:
         return self._current().trading.sessions(as_of)
 
+    def session_days(self, as_of: AsOf = NOW) -> list[date]:
+        """The days alone, oldest first."""
+        return list(self._current().trading.session_days(as_of))
+
     def equity(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[EquityPoint]:
         return self._current().trading.equity(as_of, day=day)
 
     def day(self, day: date | None = None, as_of: AsOf = NOW) -> DayReport | None:
         """The report of one session, the last one when ``day`` is None; None when there is none."""
         views = self._current()
-        sessions = views.trading.sessions(as_of)
-        labels = [s.day for s in sessions]
+        trading = views.trading
+        sessions = trading.session_days(as_of)
+        labels = list(sessions)
         wanted = labels[-1] if day is None and labels else day
-        if wanted not in labels:
+        if wanted is None or wanted not in sessions:
             return None
         i = labels.index(wanted)
         end = AsOf(date=wanted, position=as_of.position)
-        trading = views.trading
         return DayReport(
             day=wanted,
             previous=labels[i - 1] if i else None,
             next=labels[i + 1] if i + 1 < len(labels) else None,
-            summary=sessions[i],
+            summary=trading.session(wanted, sessions[wanted], as_of),
             equity=tuple(trading.equity(as_of, day=wanted)),
             trades=tuple(trading.trades(as_of, day=wanted)),
             decisions=tuple(trading.decisions(as_of, day=wanted)),
@@ -301,7 +339,8 @@ class Queries:
         """Events with ``after < position < before``, filtered, never later than ``known_at``.
 
         ``topics`` are full topics or families ("Order"); ``stream`` a stream or a correlation id;
-        ``text`` occurs in the payload.
+        ``text`` occurs in the plain payload. Raises MissingKey when it is to be searched for where
+        payloads are sealed and their key is not here.
         """
         bounds = [b for b in (before, None if known_at is None else known_at + 1) if b is not None]
         rows = self._history().page(
@@ -313,11 +352,11 @@ class Queries:
             stream=stream,
             text=text,
         )
-        return [_event_view(row) for row in rows]
+        return [event_view(self._history(), row) for row in rows]
 
     def event(self, position: int) -> EventView | None:
         row = self._history().at(position)
-        return _event_view(row) if row else None
+        return event_view(self._history(), row) if row else None
 
     def topics(self) -> list[str]:
         """Every topic that a store of this version may hold."""
@@ -326,46 +365,6 @@ class Queries:
         return sorted(TOPICS)
 
     def verify_now(self, progress: Any = lambda *_: None) -> Verification:
-        """Recompute every hash, and every commitment when the blind key is here."""
-        key_file = self._folder.blind_key
-        key = read_key(key_file) if key_file.exists() else None
-        return verify(self._folder.events, key, progress)
-
-
-def _event_view(row: Envelope) -> EventView:
-    payload = _payload(row.state)
-    return EventView(
-        position=row.position,
-        recorded_at=from_micros(row.recorded_at),
-        topic=row.topic,
-        schema_version=row.schema_version,
-        stream=row.originator_id,
-        version=row.originator_version,
-        actor=row.actor,
-        command_id=row.command_id,
-        correlation=row.correlation_id,
-        causation=row.causation_id,
-        software=row.software_version,
-        key_epoch=row.key_epoch,
-        effective_date=str(payload.get("effective_date", "")),
-        payload=payload,
-        commitment=row.commitment.hex(),
-        hash=row.hash.hex(),
-        unreadable=_fault(row),
-    )
-
-
-def _payload(state: bytes) -> dict[str, Any]:
-    """As stored; what is no JSON object is given as its text."""
-    try:
-        return msgspec.json.decode(state, type=dict[str, Any])
-    except (ValueError, RecursionError):
-        return {"as_stored": state.decode(errors="backslashreplace")}
-
-
-def _fault(row: Envelope) -> str:
-    try:
-        event_of(row)
-    except UnknownEvent as e:
-        return str(e)
-    return ""
+        """Recompute every hash; open every payload and recompute every commitment whose key is
+        here."""
+        return verify(self._folder.events, key_ring(self._folder), progress)

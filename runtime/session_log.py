@@ -13,7 +13,7 @@ from aggregates.order_messages import OrderFilled, OrderRejected
 from aggregates.session import Decided, PhaseEnded, PhaseStarted, SessionClosed, SessionOpened
 from config.clock import from_micros
 from eventstore.envelope import Envelope
-from eventstore.feed import Feed, event_of
+from eventstore.feed import Feed
 
 FIELDS = (
     "timestamp", "strategy_name", "ticker", "side", "size", "entry_price", "exit_price", "PnL",
@@ -45,7 +45,7 @@ class SessionLog:
         lines: dict[Path, list[dict[str, str]]] = {}
         for row in self._feed.all(self._position):
             self._position = row.position
-            event = event_of(row)
+            event = self._feed.event(row)
             line = self._line(row, event)
             if line is not None:
                 lines.setdefault(self._global / "main_bot.log", []).append(line)

@@ -105,9 +105,7 @@ class Supervisor:
 
     def _settings_position(self) -> int:
         """Position of the settings in force: what the day was run with."""
-        rows = self._bot.views.feed.page(
-            topics=("Configuration.Adopted",), newest_first=True, limit=1
-        )
+        rows = self._bot.views.feed.page(topics=("Configuration",), newest_first=True, limit=1)
         return rows[0].position if rows else 0
 
     def _check(self, faults: list[str], who: str) -> None:

@@ -12,7 +12,8 @@ from aggregates.books import BooksOpened
 from aggregates.errors import DomainError
 from config.failpoints import reach
 from config.paths import DataFolder
-from eventstore.feed import Feed, event_of
+from eventstore.feed import Feed
+from eventstore.recorder import Head
 from exporters.errors import ExportError
 from exporters.files import sync
 from projections.base import Progress, Projection, no_progress
@@ -22,6 +23,8 @@ from projections.orders import Orders
 from projections.performance import Performance
 from projections.performance_queries import PerformanceQueries
 from projections.verified_batches import verified_batches
+from runtime.keys import key_ring
+from security.data_keys import KeyRing
 
 SNAPSHOTS_KEPT = 5
 P = TypeVar("P", bound=Projection)
@@ -35,6 +38,7 @@ class Views:
     ) -> None:
         self.feed = feed
         self.ledger, self.orders, self.performance = ledger, orders, performance
+        self.reached = 0  # where a reader's views are, at least
         self.books = LedgerQueries(ledger.connection)
 
     @property
@@ -45,26 +49,41 @@ class Views:
     def open(cls, folder: DataFolder, identity: str) -> Self:
         """For the writer. Raises ProjectionMismatch, which blocks the start (M02)."""
         return cls(
-            Feed(folder.events),
+            Feed(folder.events, key_ring(folder)),
             Ledger.open(folder.ledger(identity)),
             Orders.open(folder.orders_view),
             Performance.open(folder.performance_view),
         )
 
     @classmethod
-    def for_reading(cls, folder: DataFolder, progress: Progress = no_progress) -> Self:
+    def for_reading(
+        cls, folder: DataFolder, progress: Progress = no_progress, keys: KeyRing | None = None
+    ) -> Self:
         """For a reader, at the store's newest event, beside a running or killed writer.
 
         A view that is behind, or missing, is completed in memory: nothing in the folder changes.
+        ``keys`` are those that the caller has read already. Raises MissingKey where payloads are
+        sealed and their key is not here.
         """
-        feed = Feed(folder.events)
-        identity = identity_of(feed)
-        return cls(
+        feed = Feed(folder.events, key_ring(folder) if keys is None else keys)
+        identity, head = identity_of(feed), feed.head()
+        views = cls(
             feed,
-            _current(Ledger, folder.ledger(identity), feed, progress),
-            _current(Orders, folder.orders_view, feed, progress),
-            _current(Performance, folder.performance_view, feed, progress),
+            _current(Ledger, folder.ledger(identity), feed, head, progress),
+            _current(Orders, folder.orders_view, feed, head, progress),
+            _current(Performance, folder.performance_view, feed, head, progress),
         )
+        views.reached = head.position
+        return views
+
+    def follow(self, folder: DataFolder) -> None:
+        """Bring a reader's views to the newest event: on disk where the writer has done so,
+        else in memory, where from then on only what is new is folded."""
+        identity, feed, head = self.books.books().identity, self.feed, self.feed.head()
+        self.ledger = _followed(self.ledger, folder.ledger(identity), feed, head)
+        self.orders = _followed(self.orders, folder.orders_view, feed, head)
+        self.performance = _followed(self.performance, folder.performance_view, feed, head)
+        self.books, self.reached = LedgerQueries(self.ledger.connection), head.position
 
     def catch_up(self) -> int:
         """Bring every view up to the newest event; returns its position."""
@@ -82,22 +101,39 @@ class Views:
 def identity_of(feed: Feed) -> str:
     """The identity that the first Books.Opened event states."""
     for row in feed.page(topics=(BooksOpened.topic,), limit=1):
-        event = event_of(row)
+        event = feed.event(row)
         if isinstance(event, BooksOpened):
             return event.identity
     raise DomainError(f"No books are open in {feed.path}; run `tbot demo` first.")
 
 
-def _current(kind: type[P], path: Path, feed: Feed, progress: Progress) -> P:
-    head = feed.head()
+def _current(kind: type[P], path: Path, feed: Feed, head: Head, progress: Progress) -> P:
     if path.is_file():
         view = kind.read_only(path)
-        if view.tracked() == (head.position, head.hash):
+        if _has_reached(view, feed, head):
             return view
         view.close()
     view = kind.in_memory(path if path.is_file() else None)
-    view.catch_up(feed, progress=progress)
+    view.catch_up(feed, head.position, progress)
     return view
+
+
+def _followed(view: P, path: Path, feed: Feed, head: Head) -> P:
+    if view.of_its_own:
+        view.catch_up(feed, head.position)
+    if _has_reached(view, feed, head):
+        return view
+    view.close()
+    return _current(type(view), path, feed, head, no_progress)
+
+
+def _has_reached(view: Projection, feed: Feed, head: Head) -> bool:
+    """Whether a view is of this history and at its head, or where it has gone on since."""
+    position, digest = view.tracked()
+    if position == head.position:
+        return digest == head.hash
+    row = feed.at(position) if position > head.position else None
+    return row is not None and row.hash == digest
 
 
 def snapshot(ledger: Ledger, folder: Path, identity: str, now: datetime) -> Path:
@@ -134,7 +170,8 @@ def rebuild_ledger(
     until: int | None,
     progress: Progress,
 ) -> tuple[str, int]:
-    """A new ledger file from the first event, the chain checked; its digest and position.
+    """A new ledger file from the first event, its digest and position. Chain and commitments are
+    checked on the way.
 
     Refuses a target that exists. The file appears whole or not at all.
     """
@@ -144,7 +181,7 @@ def rebuild_ledger(
     partial.unlink(missing_ok=True)
     ledger = Ledger.open(partial)
     try:
-        with closing(verified_batches(folder.events, Ledger, until)) as runs:
+        with closing(verified_batches(folder.events, Ledger, key_ring(folder), until)) as runs:
             position = ledger.build(runs, progress)
         digest = ledger.digest()
         ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it

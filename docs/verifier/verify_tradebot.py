@@ -5,6 +5,9 @@
     python3 verify_tradebot.py proof FILE --key checkpoint.vkey
     python3 verify_tradebot.py history FILE --key checkpoint.vkey
 
+A bot may change its key; with `--line 001.json 002.json …` (the files of its checkpoints/keys, from
+the one after your key on) the key is followed to the one that signed FILE.
+
 Exit codes: 0 it holds, 1 it does not hold, 2 usage, 3 unreadable. Written from format.md; it shares
 no code with TradeBot, so that both can be wrong only in different ways.
 """
@@ -218,6 +221,24 @@ def check_entry(proof: dict[str, Any], path: list[bytes], key: Key) -> str:
     )
 
 
+def next_key(data: bytes, key: Key) -> Key:
+    """The key that a proof under ``key`` introduces."""
+    check_proof(data, key)
+    proof = read_json(data)
+    event = proof.get("event")
+    if not isinstance(event, dict) or event["topic"] != "Keys.SignerIntroduced":
+        raise DoesNotHold("it does not introduce a key")
+    told = read_json(text(proof["payload"]).encode())
+    if text(told.get("old_vkey")) != vkey(key):
+        raise DoesNotHold("it introduces a key after another one than that of the line so far")
+    return read_key(text(told.get("new_vkey")))
+
+
+def vkey(key: Key) -> str:
+    public = base64.b64encode(b"\x01" + key.public.public_bytes_raw()).decode()
+    return f"{key.name}+{key.id.hex()}+{public}"
+
+
 def event_hash(event: dict[str, Any]) -> bytes:
     parts = [b"tradebot/chain/v1", digest(event["previous_hash"])]
     for name in INTEGERS:
@@ -312,6 +333,7 @@ class History:
         self.head = sha256(b"tradebot/chain/v1/genesis").digest()
         self.roots: list[tuple[int, bytes]] = []  # of complete subtrees: leaves, root; left first
         self.checkpoints, self.signed = 0, 0
+        self.epoch, self.sealed = 0, 0  # key epoch of the newest event; events with epoch above 0
         self.where = "its beginning"  # what is being read
 
     def add(self, own: bytes, record: bytes) -> None:
@@ -322,6 +344,10 @@ class History:
             raise DoesNotHold(f"it says that it is number {numbers['position']}")
         if sha256(b"tradebot/chain/v1" + self.head + record).digest() != own:
             raise DoesNotHold("its hash does not follow from its fields and the event before")
+        if numbers["key_epoch"] < self.epoch:
+            raise DoesNotHold(f"its key epoch goes back from {self.epoch}")
+        self.epoch = numbers["key_epoch"]
+        self.sealed += self.epoch > 0
         self.position, self.head, self.recorded_at = self.position + 1, own, numbers["recorded_at"]
         leaves, root = 1, sha256(b"\x00" + own).digest()
         while self.roots and self.roots[-1][0] == leaves:
@@ -397,9 +423,11 @@ def check_history(file: BinaryIO, key: Key) -> str:
         raise type(e)(f"{history.where} is bad: {e}") from None
     if not history.signed:
         raise DoesNotHold(f"the chain of {events} events holds, but nothing in it is signed")
+    sealed = f"{history.sealed} payloads are sealed: chain checked, content not disclosed.\n"
     return (
         f"The chain of {events} events of {key.name} holds; {checkpoints} checkpoints are signed, "
-        f"and the last covers events 1 to {history.signed}.\nHead hash {history.head.hex()}"
+        f"and the last covers events 1 to {history.signed}.\n"
+        f"{sealed if history.sealed else ''}Head hash {history.head.hex()}"
     )
 
 
@@ -413,11 +441,7 @@ def read_header(unpacked: Unpacked, key: Key) -> tuple[int, int]:
     if kind != b"H" or len(body) < 24:
         raise Unreadable("there is no header")
     events, checkpoints, unpacked.limit = struct.unpack(">3q", body[:24])
-    vkey = (
-        f"{key.name}+{key.id.hex()}+"
-        + base64.b64encode(b"\x01" + key.public.public_bytes_raw()).decode()
-    )
-    if body[24:] != (vkey.encode() if checkpoints else b""):
+    if body[24:] != (vkey(key).encode() if checkpoints else b""):
         raise DoesNotHold("its checkpoints are said to be signed with another key")
     return events, checkpoints
 
@@ -486,15 +510,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", choices=("checkpoint", "proof", "history"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--key", type=Path, required=True, help="the bot's checkpoint.vkey")
+    parser.add_argument("--line", type=Path, nargs="+", default=[], help="proofs of later keys")
     chosen = parser.parse_args(arguments)
+    file = chosen.file  # what an error names
     try:
         key = read_key(chosen.key.read_bytes()[:NOTE_LIMIT].decode())
-        shown = check_file(chosen.what, chosen.file, key)
+        for file in chosen.line:
+            key = next_key(file.read_bytes()[: FILE_LIMIT + 1], key)
+        file = chosen.file
+        shown = check_file(chosen.what, file, key)
     except DoesNotHold as e:
-        print(f"DOES NOT HOLD: {chosen.file}: {e}.", file=sys.stderr)
+        print(f"DOES NOT HOLD: {file}: {e}.", file=sys.stderr)
         return 1
     except (Unreadable, UnicodeDecodeError, OSError) as e:
-        print(f"UNREADABLE: {chosen.file}: {e}.", file=sys.stderr)
+        print(f"UNREADABLE: {file}: {e}.", file=sys.stderr)
         return 3
     print(f"HOLDS. {shown}")
     return 0

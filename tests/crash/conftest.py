@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ctypes import CDLL
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,29 @@ def run_in_child(work: Callable[[Tell], object], stop: str = "", nth: int = 1) -
     process's, and a child would take them for its own.
     """
     return _wait(*_start(work, stop, nth))
+
+
+def run_and_kill(work: Callable[[Tell], object], after_s: float) -> Outcome:
+    """Fork, and kill the child after that time, wherever it is; the same care as above."""
+    child, pipe = _start(work)
+    time.sleep(after_s)
+    os.kill(child, signal.SIGKILL)  # one that has ended keeps its number until it is asked for
+    return _wait(child, pipe)
+
+
+@contextmanager
+def run_beside(*works: Callable[[Tell], object]) -> Iterator[list[list[Any]]]:
+    """Fork for each, which must end by themselves after the block; what they told is then there."""
+    started, said = [_start(work) for work in works], list[list[Any]]()
+    try:
+        yield said
+    except BaseException:
+        for child, pipe in started:
+            os.kill(child, signal.SIGKILL)
+            os.close(pipe)
+            os.waitpid(child, 0)
+        raise
+    said += [_wait(*one).said for one in started]
 
 
 def run_together(works: list[Callable[[Tell], object]]) -> list[list[Any]]:
@@ -117,6 +142,18 @@ def child() -> Callable[..., Outcome]:
 def children() -> Callable[..., list[list[Any]]]:
     """`children(works)` runs several at one time; see `run_together`."""
     return run_together
+
+
+@pytest.fixture(scope="session")
+def child_killed_after() -> Callable[..., Outcome]:
+    """`child_killed_after(work, seconds)`; see `run_and_kill`."""
+    return run_and_kill
+
+
+@pytest.fixture(scope="session")
+def beside() -> Callable[..., Any]:
+    """`with beside(*works) as said`: they run meanwhile; see `run_beside`."""
+    return run_beside
 
 
 def mount_memory(where: Path, options: str) -> bool:

@@ -28,6 +28,7 @@ from eventstore.errors import CommandConflict, ConcurrentChange
 from eventstore.feed import Feed
 from eventstore.verification import verify
 from runtime.dispatch import Dispatcher
+from security.data_keys import KeyRing
 from security.keyfile import read_or_create_key
 
 ROUNDS, MADE = (60, 200) if os.environ.get("PROGRAMME") == "full" else (12, 12)
@@ -105,7 +106,7 @@ def test_every_command_is_carried_out_once_and_all_are_told_the_same(
     root, writers, answers = written
     with closing(Feed(DataFolder(root).events)) as feed:
         rows = list(feed.all())
-    verified = verify(DataFolder(root).events, asked.KEY)
+    verified = verify(DataFolder(root).events, KeyRing.plain(asked.KEY))
     assert (verified.intact, verified.position) == (True, len(rows))
     recorded: dict[str, list[int]] = {}
     versions: Counter[str] = Counter()

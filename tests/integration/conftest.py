@@ -1,8 +1,10 @@
 """A keeper of one set of books: a store, commands in words, and a ledger beside it."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from aggregates.base import Command
 from aggregates.books import AdoptRules, ClosePeriod, OpenBooks, ReverseEntry
-from aggregates.capital import RecordDeposit
+from aggregates.capital import RecordDeposit, RecordFee
 from aggregates.chart_of_accounts import AdoptChart
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
 from aggregates.order_messages import IntendOrder, RecordFill
@@ -22,6 +24,7 @@ from projections.ledger import Ledger, template_chart
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import NOW, AsOf
 from runtime.dispatch import Dispatcher
+from security.data_keys import DataKey, KeyRing
 from security.keyfile import read_or_create_key
 
 IDENTITY = "DEMO_USA_SIM_01"
@@ -30,30 +33,65 @@ AMOUNTS = ("commission", "fees", "net_amount")
 START = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 
 
-class Keeper:
-    """Days are text, 2024-01-02. Each method returns the position of its last event."""
+class FakeVault:
+    """Where rings are read from: the keys of what was committed, which follow from the epoch."""
 
-    def __init__(self, root: Path, *, cost_method: Any = "average", currency: str = "USD") -> None:
+    def __init__(self, keys: dict[int, DataKey]) -> None:
+        self.keys = keys
+
+    def fresh(self, name: str = "") -> tuple[int, DataKey]:
+        """The next epoch and its keys."""
+        epoch = max(self.keys, default=0) + 1
+        seed = f"{name}{epoch}".encode()
+        return epoch, DataKey(hashlib.sha512(seed).digest(), hashlib.sha256(seed).digest())
+
+    def ring(self) -> KeyRing:
+        return KeyRing(self.keys, lambda: self.keys)
+
+
+class Keeper:
+    """Days are text, 2024-01-02. Each method returns the position of its last event.
+
+    With keys of an epoch in its vault, payloads are sealed from the first event on.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        cost_method: Any = "average",
+        currency: str = "USD",
+        vault: FakeVault | None = None,
+    ) -> None:
+        self.vault = vault or FakeVault({})
         self.folder = DataFolder(root)
         self.currency = currency
         self.clock = START
         self.number = 0
         self.store = Store(
             self.folder.events,
-            blind_key=read_or_create_key(self.folder.blind_key, KEY),
+            keys=vault.ring()
+            if vault
+            else KeyRing.plain(read_or_create_key(self.folder.blind_key, KEY)),
             now_us=lambda: to_micros(self.clock),
             software_version="test",
         )
         self.dispatch = Dispatcher(self.store, "tester")
-        self.feed = Feed(self.folder.events)
+        self.feed = Feed(self.folder.events, self.store.keys)
         self._ledger: Ledger | None = None
-        self.do(
-            OpenBooks, identity=IDENTITY, entity_code="DEMO", jurisdiction_code="USA",
-            broker_code="SIM", bot_id="01", currency=currency, timezone="US/Eastern",
-            exchange_calendar="XNYS", cost_method=cost_method, demo=True,
+        epoch = self.store.keys.current
+        self.under = (epoch, self.store.keys.of(epoch)) if epoch else None
+        opening = (
+            self.command(
+                OpenBooks, identity=IDENTITY, entity_code="DEMO", jurisdiction_code="USA",
+                broker_code="SIM", bot_id="01", currency=currency, timezone="US/Eastern",
+                exchange_calendar="XNYS", cost_method=cost_method, demo=True,
+            ),
+            self.command(AdoptRules, rules_version=1),
+            self.command(AdoptChart, chart=template_chart(), reason="default chart"),
         )  # fmt: skip
-        self.do(AdoptRules, rules_version=1)
-        self.do(AdoptChart, chart=template_chart(), reason="default chart")
+        for batch in [opening] if epoch else zip(opening):  # what a vault guards begins an epoch
+            self.send(*batch)
 
     def close(self) -> None:
         if self._ledger is not None:
@@ -75,7 +113,9 @@ class Keeper:
 
     def send(self, *commands: Command, command_id: str = "") -> int:
         self.number += 1
-        return self.dispatch(*commands, command_id=command_id or f"c{self.number}").positions[-1]
+        under, self.under = self.under, None
+        command_id = command_id or f"c{self.number}"
+        return self.dispatch(*commands, command_id=command_id, under=under).positions[-1]
 
     def do(self, kind: type, /, day: str = "2024-01-02", **fields: Any) -> int:
         return self.send(self.command(kind, day, **fields))
@@ -165,6 +205,24 @@ class Keeper:
     def reverse(self, position: int, day: str = "2024-12-31") -> int:
         return self.send(self.reversal(position, day))
 
+    def rotate(self) -> int:
+        """A fee, the first event under the next epoch, whose keys are in force then."""
+        self.under = epoch, key = self.vault.fresh()
+        position = self.capital(RecordFee, "1.00")
+        self.vault.keys[epoch] = key
+        return position
+
+    def trade(self, *, rotating: bool) -> None:
+        """A deposit, a purchase, a sale and a late purchase; events 4 to 13."""
+        self.register("SPY")
+        self.deposit("100000.00")
+        fee = self.rotate if rotating else partial(self.capital, RecordFee, "1.00")
+        fee()
+        self.buy("10", "100.00")
+        fee()
+        self.sell("4", "101.00", "2024-01-03")
+        self.buy("2", "99.00", "2024-01-02")  # the sale is re-costed
+
     # -- the ledger ------------------------------------------------------------------------
 
     @property
@@ -221,4 +279,22 @@ def keeper(keep: Callable[..., Keeper]) -> Keeper:
     found = keep()
     found.register("SPY")
     found.deposit("100000.00")
+    return found
+
+
+@pytest.fixture
+def sealed(keep: Callable[..., Keeper]) -> Keeper:
+    """Books sealed from the first event on: five events in epoch 1, three in 2, five in 3."""
+    vault = FakeVault({})
+    vault.keys.update([vault.fresh()])
+    found = keep("sealed", vault=vault)
+    found.trade(rotating=True)
+    return found
+
+
+@pytest.fixture
+def older(keep: Callable[..., Keeper]) -> Keeper:
+    """The same of a bot from before there was a vault: its first five events are in clear."""
+    found = keep("older", vault=FakeVault({0: DataKey(b"", KEY)}))
+    found.trade(rotating=True)
     return found

@@ -20,6 +20,7 @@ from eventstore.application import Store
 from eventstore.errors import CommandConflict, StoreUnreadable
 from eventstore.verification import verify
 from runtime.dispatch import Dispatcher, Recorded
+from security.data_keys import KeyRing
 
 LOOKED_UP, DECIDED = "dispatch.looked_up", "dispatch.decided"
 
@@ -50,10 +51,10 @@ class Meanwhile:
 
 @pytest.fixture
 def meanwhile(keeper: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meanwhile]:
-    monkeypatch.setattr("eventstore.recorder.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("eventstore.connection.BUSY_TIMEOUT_S", 0.05)
     other = Store(
         keeper.path,
-        blind_key=bytes(range(32)),
+        keys=KeyRing.plain(bytes(range(32))),
         now_us=lambda: to_micros(keeper.clock),
         software_version="test",
     )

@@ -33,6 +33,7 @@ from projections.ledger import Ledger
 from runtime.checkpoints import checkpoint_now, demo_seed, state_root
 from runtime.cli import main
 from runtime.demo import plan_of, play
+from security.data_keys import KeyRing
 from security.signing import SigningKey
 
 KEY = bytes(range(32))
@@ -94,7 +95,7 @@ def tamper(keeper: Any, rows: list[Envelope]) -> None:
         marks = ", ".join("?" * len(COLUMNS))
         c.executemany(f"INSERT INTO stored_events ({COLUMN_LIST}) VALUES ({marks})", rows)
         c.execute("UPDATE head SET position = ?, hash = ?", (len(rows), rows[-1].hash))
-    assert verify(keeper.path, KEY).intact  # the chain alone does not tell
+    assert verify(keeper.path, KeyRing.plain(KEY)).intact  # the chain alone does not tell
 
 
 # -- making ----------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ def test_a_fork_is_found(keeper: Any, tbot: Callable[..., Told], tmp_path: Path)
     keeper.clock += timedelta(hours=1)
     keeper.deposit("6.00")
     keeper.deposit("7.00")
-    assert verify(keeper.path, KEY).intact
+    assert verify(keeper.path, KeyRing.plain(KEY)).intact
     told = tbot("verify", "--checkpoint", file)
     assert told.code == 1
     assert "FORKED: event 6 of this store was recorded at 2024-01-02 15:30:00" in told.said

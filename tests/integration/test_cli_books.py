@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,10 +187,22 @@ def test_the_chart_with_its_roles(tbot: Tbot) -> None:
     assert "Chart of accounts, version 1" in tbot("chart").stdout
     by_code = {r["code"]: r for r in rows(tbot("chart", "--format", "csv"))}
     assert by_code["1010"]["roles"] == "cash_float"
+    assert by_code["1010"]["parent"] == ""
     assert said(tbot("chart", "--format", "json"))["mapping"]["cash_float"] == "1010"
     too_early = tbot("chart", "--as-of", "2013")
     assert too_early.exit_code == 2
     assert "No chart of accounts was in force" in too_early.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("json", '"coa_version": 1'), ("csv", "1010,Cash float,asset,"), ("md", "| 1010 | Cash")],
+)
+def test_the_chart_as_a_file_for_people(tbot: Tbot, tmp_path: Path, kind: str, words: str) -> None:
+    target = tmp_path / "chart"
+    assert tbot("export", f"coa-{kind}", "-o", str(target)).exit_code == 0
+    assert words in target.read_text()
+    assert tbot("export", f"coa-{kind}", "-o", str(target), "--as-of", "2013").exit_code == 2
 
 
 def test_status_as_it_was_then(tbot: Tbot) -> None:

@@ -32,11 +32,15 @@ from projections.orders import Orders
 from projections.performance import Performance
 from projections.performance_queries import PerformanceQueries
 from runtime.dispatch import Dispatcher
+from security.data_keys import KeyRing
 
 EVENTS = Path(__file__).resolve().parents[1] / "golden" / "events"
 KEY = bytes(range(32))
 # The last position and hash of every chapter, here too, so that no file alone can change them.
-HEADS = {1: (92, "74d07d520af42c3283a2e825ed4a5d311000d3ece41e42d47a9b2f90ba08662d")}
+HEADS = {
+    1: (92, "74d07d520af42c3283a2e825ed4a5d311000d3ece41e42d47a9b2f90ba08662d"),
+    2: (129, "67cae8a1133a07ddbaa208a1eefd08bc09dd6ff239c7b8fc1bd5ffad24835c83"),
+}
 BYTES = ("commitment", "command_digest", "hash")
 Compare = Callable[[str, str | bytes], None]
 
@@ -122,7 +126,7 @@ def frozen_lines(
 
 def stored(path: Path, rows: Iterable[Envelope], clock: Callable[[], int]) -> Store:
     """A store that holds exactly these rows, open for writing."""
-    store = Store(path, blind_key=KEY, now_us=clock, software_version=history.SOFTWARE)
+    store = Store(path, keys=KeyRing.plain(KEY), now_us=clock, software_version=history.SOFTWARE)
     given = list(rows)
     if given:
         with closing(sqlite3.connect(path)) as c, c:
@@ -170,7 +174,7 @@ def test_the_same_commands_still_store_the_same_bytes(
 
 
 def test_the_files_are_a_whole_history_with_the_pinned_heads(kept: Feed) -> None:
-    result = verify(kept.path, KEY)
+    result = verify(kept.path, KeyRing.plain(KEY))
     assert (result.bad_position, result.reason) == (None, "")
     ends = {chapter_of(row): (row.position, row.hash.hex()) for row in kept.all()}
     assert ends == HEADS

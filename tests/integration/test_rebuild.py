@@ -15,6 +15,7 @@ from projections import posting_rules, verified_batches
 from projections.ledger import Ledger
 from projections.posting_rules import RULES
 from runtime.views import rebuild_ledger
+from security.data_keys import KeyRing
 
 
 @pytest.fixture
@@ -119,9 +120,9 @@ def test_late_entries_and_reversals_find_their_rows_before_the_indexes_are_made(
     keeper.sell("3", "12.00", "2024-01-10")
     live = keeper.ledger.digest()
     assert rebuilt() == live
-    for every in (1, 2, 3):  # batches that end anywhere, facts found on either side
+    for every in (1, 2, 3):  # batches that end anywhere
         monkeypatch.setattr(verified_batches, "ROWS_A_BATCH", every)
-        here = list(verified_batches.batches(keeper.path, Ledger, 2**62))
+        here = list(verified_batches.batches(keeper.path, Ledger, KeyRing({}), 2**62))
         with closing(Ledger.in_memory()) as ledger:
             ledger.build(here)
             assert ledger.digest() == live

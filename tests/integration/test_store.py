@@ -31,9 +31,11 @@ from eventstore.feed import Feed, event_of
 from eventstore.schema import APPLICATION_ID
 from eventstore.verification import verify
 from runtime.dispatch import Dispatcher
+from security.data_keys import KeyRing
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = bytes(range(32))
+KEYS = KeyRing.plain(KEY)
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -65,9 +67,9 @@ def test_positions_have_no_gap_and_every_row_follows_from_the_one_before(keeper:
     for row in rows:
         assert row.hash == chain_hash(previous, row)
         previous = row.hash
-    assert keeper.store.head() == (len(rows), previous, rows[-1].recorded_at)
+    assert keeper.store.head() == (len(rows), previous, rows[-1].recorded_at, 0)
     assert keeper.feed.head() == keeper.store.head()
-    result = verify(keeper.path, KEY)
+    result = verify(keeper.path, KEYS)
     assert (result.intact, result.position, result.head_hash) == (True, len(rows), previous)
 
 
@@ -190,7 +192,7 @@ def test_a_batch_that_breaks_in_the_middle_records_nothing(keeper: Any, action: 
         other.commit()
     assert keeper.store.head() == head
     assert keeper.send(*batch(keeper)) == head.position + 3
-    assert verify(keeper.path, KEY).intact
+    assert verify(keeper.path, KEYS).intact
 
 
 def test_a_commit_that_fails_records_nothing_and_the_store_goes_on(keeper: Any) -> None:
@@ -209,7 +211,7 @@ def test_a_commit_that_fails_records_nothing_and_the_store_goes_on(keeper: Any) 
     connection.set_authorizer(None)
     assert keeper.feed.head() == head
     assert keeper.send(*batch(keeper)) == head.position + 3
-    assert verify(keeper.path, KEY).intact
+    assert verify(keeper.path, KEYS).intact
 
 
 def test_a_full_disk_is_said_and_costs_nothing(keeper: Any) -> None:
@@ -223,7 +225,7 @@ def test_a_full_disk_is_said_and_costs_nothing(keeper: Any) -> None:
     with keeper.store.chain.datastore.transaction(commit=False) as c:
         c.execute("PRAGMA max_page_count = 1000000")
     assert keeper.send(*batch(keeper, 200)) == head.position + 200
-    assert verify(keeper.path, KEY).intact
+    assert verify(keeper.path, KEYS).intact
 
 
 # Two writers
@@ -232,7 +234,7 @@ def test_a_full_disk_is_said_and_costs_nothing(keeper: Any) -> None:
 def second_store(keeper: Any) -> Store:
     return Store(
         keeper.path,
-        blind_key=KEY,
+        keys=KEYS,
         now_us=lambda: to_micros(keeper.clock),
         software_version="test",
     )
@@ -265,10 +267,11 @@ from config.clock import SystemClock, to_micros
 from eventstore.application import Store
 from eventstore.errors import ConcurrentChange
 from runtime.dispatch import Dispatcher
+from security.data_keys import KeyRing
 
 path, name, count, go = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
 clock = SystemClock()
-store = Store(path, blind_key=bytes(range(32)), now_us=lambda: to_micros(clock.now()),
+store = Store(path, keys=KeyRing.plain(bytes(range(32))), now_us=lambda: to_micros(clock.now()),
               software_version="test")
 do = Dispatcher(store, name)
 print("ready", flush=True)
@@ -314,7 +317,7 @@ def test_two_processes_write_one_history(keeper: Any, tmp_path: Path) -> None:
     assert sorted(p for pair in said for p in pair) == list(
         range(before + 1, before + 1 + 4 * count)
     )
-    result = verify(keeper.path, KEY)
+    result = verify(keeper.path, KEYS)
     assert (result.intact, result.position) == (True, before + 4 * count)
     versions = [
         r.originator_version for r in keeper.feed.all() if r.originator_id == "configuration"
@@ -358,7 +361,7 @@ def test_reading_and_going_on_beside_a_killed_writer(keep: Any, tmp_path: Path) 
         assert after.head().position == acknowledged[-1]
         assert {r.position for r in after.all()} >= set(acknowledged)
         assert after.page(stream="half") == []
-    assert verify(keeper.path, KEY).intact
+    assert verify(keeper.path, KEYS).intact
     keeper.clock += timedelta(days=9999)  # the killed one wrote with the machine's clock
     assert keeper.deposit("1.00") == acknowledged[-1] + 1
 
@@ -478,7 +481,7 @@ def test_a_tail_that_was_cut_off_is_not_built_upon(keeper: Any) -> None:
     with pytest.raises(StoreUnreadable, match=r"ends at event 5, .*event 6.*tbot verify"):
         keeper.deposit("2.00")
     assert keeper.feed.head().position == 5
-    assert verify(keeper.path, KEY).bad_position == 6
+    assert verify(keeper.path, KEYS).bad_position == 6
 
 
 # Files that are no store of ours
@@ -537,7 +540,7 @@ def test_a_file_that_cannot_be_used_is_said_and_left_alone(keeper: Any, kind: st
     damage(path)
     before = everything(keeper.folder.root)
     ways: list[Callable[[], object]] = [
-        lambda: second_store(keeper), lambda: Feed(path), lambda: verify(path, KEY),
+        lambda: second_store(keeper), lambda: Feed(path), lambda: verify(path, KEYS),
     ]  # fmt: skip
     for way in ways:
         with pytest.raises(StoreUnreadable, match=words) as told:
@@ -564,21 +567,21 @@ def test_a_writer_makes_its_folder_and_an_empty_file_becomes_a_store(tmp_path: P
             way(path)
     assert path.read_bytes() == b""
     for target in (path, tmp_path / "absent" / "events.db"):
-        with closing(Store(target, blind_key=KEY, now_us=lambda: 1, software_version="t")) as s:
-            assert s.head() == (0, GENESIS, 0)
-        assert verify(target, KEY) == (0, GENESIS, None, "")
+        with closing(Store(target, keys=KEYS, now_us=lambda: 1, software_version="t")) as s:
+            assert s.head() == (0, GENESIS, 0, 0)
+        assert verify(target, KEYS) == (0, GENESIS, None, "", 0)
 
 
 def test_a_folder_in_the_place_of_the_store_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreadable, match="cannot be read"):
-        Store(tmp_path, blind_key=KEY, now_us=lambda: 1, software_version="t")
+        Store(tmp_path, keys=KEYS, now_us=lambda: 1, software_version="t")
 
 
 def test_a_store_that_was_killed_while_it_was_made_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with closing(sqlite3.connect(path)) as c:
         c.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    with closing(Store(path, blind_key=KEY, now_us=lambda: 1, software_version="t")) as store:
+    with closing(Store(path, keys=KEYS, now_us=lambda: 1, software_version="t")) as store:
         assert store.head().position == 0
         with store.chain.datastore.transaction(commit=False) as c:
             assert c.execute(
@@ -589,7 +592,7 @@ def test_a_store_that_was_killed_while_it_was_made_is_made_again(tmp_path: Path)
 def test_a_locked_store_is_said_and_works_again_after(
     keeper: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventstore.recorder.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("eventstore.connection.BUSY_TIMEOUT_S", 0.05)
     other = second_store(keeper)
     with closing(other), closing(sqlite3.connect(keeper.path)) as locker:
         locker.isolation_level = None
@@ -598,7 +601,7 @@ def test_a_locked_store_is_said_and_works_again_after(
         with pytest.raises(StoreUnreadable, match=r"locked by another program.*try again"):
             write(*batch(keeper), command_id="x")
         assert keeper.feed.head().position == 5  # readers are not in the way of a writer
-        assert verify(keeper.path, KEY).intact
+        assert verify(keeper.path, KEYS).intact
         locker.execute("ROLLBACK")
         assert write(*batch(keeper), command_id="x").positions == [6, 7, 8]
 
@@ -607,7 +610,7 @@ def test_a_store_locked_against_everybody_is_said(
     keeper: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = closed_store(keeper)
-    monkeypatch.setattr("eventstore.recorder.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("eventstore.connection.BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr("eventstore.schema.BUSY_TIMEOUT_S", 0.05)
     with closing(sqlite3.connect(path)) as locker:
         locker.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -641,7 +644,7 @@ def test_an_event_of_a_newer_version_stops_the_reader_by_name(
     ):
         with pytest.raises(UnknownEvent, match=words):
             read()
-    assert verify(keeper.path, KEY).intact  # the chain needs no knowledge of the content
+    assert verify(keeper.path, KEYS).intact  # the chain needs no knowledge of the content
     assert everything(keeper.folder.root) == before
 
 

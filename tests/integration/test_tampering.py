@@ -19,6 +19,7 @@ from aggregates.capital import RecordDividend, RecordFee
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, Envelope, chain_hash
 from eventstore.errors import StoreUnreadable
 from eventstore.verification import verify
+from security.data_keys import KeyRing
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = bytes(range(32))
@@ -45,7 +46,8 @@ class Tampered:
         return self.rows[position - 1]
 
     def found(self, key: bytes | None = KEY) -> int | None:
-        return verify(self.path, key).bad_position
+        keys = None if key is None else KeyRing.plain(key)
+        return verify(self.path, keys).bad_position
 
     def write(self, position: int, column: str, value: object) -> bool:
         """Change one field; False when the file's own constraints refuse it."""
@@ -297,7 +299,7 @@ def judged(path: Path, original: list[tuple[Any, ...]]) -> str | int:
     Fails when changed content passes for intact.
     """
     try:
-        result = verify(path, KEY)
+        result = verify(path, KeyRing.plain(KEY))
     except StoreUnreadable:
         return "unreadable"
     if result.intact:

@@ -44,6 +44,7 @@ from projections.performance_queries import PerformanceQueries
 from runtime.cli import main
 from runtime.queries import Queries
 from runtime.views import Views, rebuild_ledger
+from security.data_keys import KeyRing
 from web.app import create_app
 
 KEY = bytes(range(32))
@@ -67,7 +68,7 @@ def write(keeper: Any, software: str, stream: str, *events: Event) -> int:
         aggregate.emit(event)
     with closing(
         Store(
-            keeper.path, blind_key=KEY, now_us=lambda: to_micros(keeper.clock),
+            keeper.path, keys=KeyRing.plain(KEY), now_us=lambda: to_micros(keeper.clock),
             software_version=software,
         )
     ) as store:  # fmt: skip
@@ -202,7 +203,7 @@ def test_what_is_stored_stays_as_it_was_written(old: Any) -> None:
     assert old.balances()["1010"] == "67.60"
     old.deposit("1.00")
     assert list(old.feed.all())[: len(before)] == before
-    result = verify(old.path, KEY)
+    result = verify(old.path, KeyRing.plain(KEY))
     assert (result.intact, result.position) == (True, len(before) + 1)
 
 
@@ -354,10 +355,9 @@ def test_the_events_are_shown_as_stored(newer: tuple[Any, str]) -> None:
 
 @pytest.mark.parametrize("state", [b"[1]", b"\xff\x00", b"", b'{"a":' + b"[" * 5000])
 def test_a_payload_that_is_no_json_object_is_shown_as_text(keeper: Any, state: bytes) -> None:
-    """As encryption of a later version would leave it."""
     with closing(sqlite3.connect(keeper.path)) as c, c:
         c.execute("DROP TRIGGER no_update")
-        c.execute("UPDATE stored_events SET state = ?, key_epoch = 1 WHERE position = 5", (state,))
+        c.execute("UPDATE stored_events SET state = ? WHERE position = 5", (state,))
     told = tbot(keeper, "events", "--after", "4", "--format", "json")
     assert told.code == 0
     (row,) = json.loads(told.out)

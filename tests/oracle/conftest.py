@@ -25,6 +25,7 @@ from projections.ledger import Ledger, template_chart
 from projections.ledger_queries import LedgerQueries
 from projections.performance import Performance
 from projections.performance_queries import PerformanceQueries
+from security.data_keys import KeyRing
 
 IDENTITY = "DEMO_US_SIM_B1"
 CAPITAL = {
@@ -51,7 +52,9 @@ class Keeper:
         self.currency = currency
         self._number = 0
         path = folder / "events.db"
-        self.store = Store(path, blind_key=b"k" * 32, now_us=self._now_us, software_version="test")
+        self.store = Store(
+            path, keys=KeyRing.plain(b"k" * 32), now_us=self._now_us, software_version="test"
+        )
         self._feed = Feed(path)
         self._ledger = Ledger.in_memory()
         self._performance = Performance.in_memory()

@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,14 @@ from beancount.core import data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregates.chart_of_accounts import Account
+from aggregates.chart_edits import (
+    CreateAccount,
+    DeactivateAccount,
+    MapRole,
+    MoveAccount,
+    RenameAccount,
+)
+from aggregates.chart_of_accounts import STREAM, Account, ChartOfAccounts
 from aggregates.errors import DomainError
 from exporters import journal_names as names
 from exporters.journals import beancount_journal, hledger_journal
@@ -94,6 +101,49 @@ def test_beancount_agrees_on_every_account_and_unit_on_both_clocks(
             assert by_beancount(journal, day) == ours(sample.ledger, as_of), as_of
     only = beancount_journal(sample.ledger, as_of=AsOf(date=date(2024, 1, 4)))
     assert by_beancount(only) == ours(sample.ledger, AsOf(date=date(2024, 1, 4)))
+
+
+def edited(keeper: Any, kind: type, day: str, **fields: Any) -> None:
+    """One edit of the chart in force."""
+    at = datetime.fromisoformat(f"{day}T13:00:00+00:00")
+    if kind in (DeactivateAccount, MapRole):
+        fields |= {"books_at": keeper.head, "held": ()}
+    chart = keeper.store.load(ChartOfAccounts, STREAM).chart
+    own = {"at": at, "effective_date": at.date(), "seen": chart.version, "reason": "asked for"}
+    keeper._do(ChartOfAccounts, STREAM, "edit", kind(**own, **fields))
+
+
+def test_both_agree_through_changes_of_the_chart(
+    keeper: Any, hledger: Callable[..., list[list[str]]]
+) -> None:
+    """New accounts, other names, roles that move between sales, accounts that are closed."""
+    keeper.register("SPY")
+    keeper.money("deposit", "2024-01-02 14:00", "100000.00")
+    keeper.fill("2024-01-03 15:00", "buy", "10", "SPY", "470.11", commission="0.35", fees="0.02")
+    edited(keeper, RenameAccount, "2024-01-03", code="1010", name="Operating cash; “float”")
+    edited(keeper, CreateAccount, "2024-01-03", code="5000", name="Costs", type="expense")
+    edited(keeper, MoveAccount, "2024-01-03", code="5010", parent="5000")
+    edited(keeper, CreateAccount, "2024-01-03", code="5011", name="Fees apart", type="expense",
+           parent="5000")  # fmt: skip
+    edited(keeper, MapRole, "2024-01-03", role="commissions", code="5011")
+    keeper.fill("2024-01-04 15:00", "sell", "10", "SPY", "471.5", commission="0.35", fees="0.03")
+    edited(keeper, CreateAccount, "2024-01-04", code="1115", name="Shares", type="asset",
+           per_instrument=True)  # fmt: skip
+    edited(keeper, MapRole, "2024-01-04", role="trading_securities", code="1115")
+    edited(keeper, DeactivateAccount, "2024-01-04", code="1110")
+    keeper.fill("2024-01-05 15:00", "buy", "4", "SPY", "472.25", commission="0.35")
+    keeper.fill("2024-01-03 16:00", "buy", "1", "SPY", "470.5", on="2024-01-03")  # late
+    keeper.split("2024-01-08 13:00", "SPY", 2, 1)
+    keeper.fill("2024-01-08 15:00", "sell", "3", "SPY", "236.5", commission="0.35")
+    ledger = keeper.ledger
+    for day in DATES:
+        as_of = AsOf(date=day)
+        journal = hledger_journal(ledger, as_of=as_of)
+        assert by_hledger(hledger, journal) == ours(ledger, as_of), day
+        assert by_beancount(beancount_journal(ledger, as_of=as_of)) == ours(ledger, as_of), day
+    found = ours(ledger, NOW)
+    assert {"5010", "5011", "1115.SPY"} <= found.keys()
+    assert "1110.SPY" not in found
 
 
 def test_hledgers_strict_checks_pass_and_tags_lead_back_to_the_event(

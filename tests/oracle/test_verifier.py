@@ -90,7 +90,7 @@ def entry(position: int = MIDDLE) -> dict[str, Any]:
     previous = ROWS[position - 2].hash if position > 1 else GENESIS
     blind = blind_of(BLIND_KEY, row.originator_id, row.originator_version)
     signed = parse(sign(checkpoint(EVENTS), KEY).encode(), "test")
-    return decoded(prove_entry(row, previous, blind, TREE, signed))
+    return decoded(prove_entry(row, row.state, previous, blind, TREE, signed))
 
 
 def consistency(first: int = OLD, second: int = EVENTS) -> dict[str, Any]:
@@ -332,7 +332,7 @@ def test_a_payload_that_the_store_does_not_hold_is_refused_by_both() -> None:
     tree = MerkleTree([*(r.hash for r in ROWS[:-1]), row.hash])
     lie = checkpoint(EVENTS)._replace(root=tree.root(EVENTS), head=row.hash)
     signed = parse(sign(lie, KEY).encode(), "test")
-    proof = decoded(prove_entry(row, ROWS[-2].hash, blind, tree, signed))
+    proof = decoded(prove_entry(row, row.state, ROWS[-2].hash, blind, tree, signed))
     assert not hold(proof | {"payload": payload.decode()})
 
 

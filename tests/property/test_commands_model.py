@@ -43,6 +43,7 @@ from projections.ledger import Ledger, template_chart
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
 from runtime.dispatch import Dispatcher, Recorded
+from security.data_keys import KeyRing
 
 FULL = os.environ.get("PROGRAMME") == "full"
 IDENTITY = "DEMO_USA_SIM_01"
@@ -94,7 +95,7 @@ class CommandsMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.store = Store(
             self.folder.events,
-            blind_key=KEY,
+            keys=KeyRing.plain(KEY),
             now_us=lambda: to_micros(self.now),
             software_version="test",
         )
@@ -407,7 +408,7 @@ class CommandsMachine(RuleBasedStateMachine):
     @rule()
     def check_rebuild(self) -> None:
         self.ledger.catch_up(self.feed)
-        verified = verify(self.folder.events, KEY)
+        verified = verify(self.folder.events, KeyRing.plain(KEY))
         assert (verified.intact, verified.position) == (True, self.head)
         with closing(Ledger.in_memory()) as rebuilt:
             rebuilt.catch_up(self.feed)

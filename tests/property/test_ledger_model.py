@@ -206,6 +206,9 @@ class Memory:
     def head(self) -> Head:
         return Head(len(self.rows), self.rows[-1].hash if self.rows else GENESIS, 0)
 
+    def payload(self, row: Envelope) -> bytes:
+        return row.state
+
     def at(self, position: int) -> Envelope | None:
         return self.rows[position - 1] if 0 < position <= len(self.rows) else None
 

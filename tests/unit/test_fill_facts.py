@@ -39,7 +39,11 @@ def row_of(state: bytes, version: int = 1) -> Envelope:
 
 
 def facts_of(event: OrderFilled) -> FillFacts:
-    return FillFacts._make(fill_facts(row_of(encode(event))))
+    return facts_in(encode(event))
+
+
+def facts_in(payload: bytes) -> FillFacts:
+    return FillFacts._make(fill_facts(row_of(payload), payload))
 
 
 @given(
@@ -81,7 +85,7 @@ def test_a_time_in_another_zone_is_stated_in_utc() -> None:
     state = encode(EVENT).replace(
         b"2024-01-02T14:30:00Z", datetime(2024, 1, 2, 20, 15, tzinfo=zone).isoformat().encode()
     )
-    assert FillFacts._make(fill_facts(row_of(state))).timestamp == "2024-01-02T14:30:00.000000Z"
+    assert facts_in(state).timestamp == "2024-01-02T14:30:00.000000Z"
 
 
 @given(text=st.text(string.printable, max_size=12))
@@ -89,7 +93,7 @@ def test_no_number_is_guessed(text: str) -> None:
     """What the typed event refuses, or means otherwise, is never read as another number."""
     state = encode(EVENT).replace(b'"101.25"', msgspec.json.encode(text))
     try:
-        found = FillFacts._make(fill_facts(row_of(state))).price
+        found = facts_in(state).price
     except (ValueError, ArithmeticError, TradeBotError):
         return
     assert found == Decimal(text) * PRICE_SCALE
@@ -111,4 +115,4 @@ def test_what_is_no_fill_is_refused(old: bytes, new: bytes) -> None:
     state = encode(EVENT)
     assert old in state
     with pytest.raises((ValueError, ArithmeticError, TradeBotError)):
-        fill_facts(row_of(state.replace(old, new)))
+        facts_in(state.replace(old, new))

@@ -1,0 +1,112 @@
+"""What the set-up tries before it provisions: the broker, the market data, the mail server.
+
+Each test ends by its own time-out and answers in words; none changes anything.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from aggregates.errors import TradeBotError
+from aggregates.money import Money
+from brokers.simulated_store import SimulatedStore
+from config.paths import DataFolder
+from config.settings import Settings
+from runtime.mail import LONGEST_S, connected
+
+
+class Result(NamedTuple):
+    """``passed`` None: there was nothing to test, and ``said`` tells what that means."""
+
+    what: str
+    passed: bool | None
+    said: str
+
+
+def try_connections(folder: DataFolder, settings: Settings) -> list[Result]:
+    """Broker, market data and mail, in this order."""
+    return [
+        try_broker(folder, settings),
+        try_market_data(folder, settings),
+        try_mail(folder, settings),
+    ]
+
+
+def try_broker(_folder: DataFolder, settings: Settings) -> Result:
+    what = f"Broker {settings.BROKER_NAME}"
+    if settings.BROKER_NAME != "SIMULATED":
+        return Result(
+            what, False,
+            "This version has no connection to it yet, so a bot at it could not trade. Choose "
+            "SIMULATED; a bot of its own can be set up at the other broker later.",
+        )  # fmt: skip
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            store = SimulatedStore(Path(place) / "broker.db", Money(1, settings.CURRENCY_CODE))
+            faults = store.faults()
+            store.close()
+    except (TradeBotError, OSError) as e:
+        return Result(what, False, str(e))
+    if faults:
+        return Result(what, False, "; ".join(faults))
+    return Result(what, True, "A simulated account opens and proves its own sums.")
+
+
+def try_market_data(folder: DataFolder, settings: Settings) -> Result:
+    place = folder.market_data
+    if settings.SCREENER_NAME == "FINNHUB":
+        return Result(
+            "Market data FINNHUB", False,
+            "This version does not ask Finnhub yet. Choose FILE, and put your own files into "
+            f"{place}.",
+        )  # fmt: skip
+    what = "Market data FILE"
+    try:
+        found = sorted(f for kind in ("bars", "quotes") for f in (place / kind).glob("*/*.csv"))
+        for file in found[:1]:
+            file.read_bytes()
+    except OSError as e:
+        return Result(what, False, f"{place} cannot be read: {e.strerror or e}.")
+    if not found:
+        # No files: the bot is set up all the same, and a session would have nothing to fill on.
+        return Result(
+            what, None,
+            f"{place} holds no bars or quotes yet. The bot can be set up without; put the files "
+            "there before the first session.",
+        )  # fmt: skip
+    return Result(what, True, f"{place} holds {len(found):,} files that can be read.")
+
+
+def try_mail(_folder: DataFolder, settings: Settings) -> Result:
+    s = settings
+    # SMTP_HOST empty: no mail can be sent, and everything is told on the pages and in the logs.
+    if not s.SMTP_HOST:
+        return Result("Mail", None, "No mail server is given: no mail will be sent.")
+    what = f"Mail server {s.SMTP_HOST}:{s.SMTP_PORT}"
+    try:
+        with connected(s) as server:
+            if s.SMTP_USERNAME:
+                server.login(s.SMTP_USERNAME, s.SMTP_PASSWORD.reveal())
+            server.noop()
+    except smtplib.SMTPAuthenticationError:
+        return Result(what, False, "It refuses this user name and password.")
+    except smtplib.SMTPNotSupportedError:
+        return Result(what, False, f"It does not offer {s.SMTP_SECURITY} or signing in.")
+    except ssl.SSLError as e:
+        return Result(what, False, f"Its certificate or encryption is not accepted: {e.reason}.")
+    except (OSError, smtplib.SMTPException) as e:
+        # smtplib tells a time-out as a connection that was lost, and its cause in words alone
+        if isinstance(e, TimeoutError) or "timed out" in str(e):
+            return Result(what, False, f"No answer within {min(s.API_TIMEOUT, LONGEST_S)} seconds.")
+        return Result(what, False, f"It cannot be used: {getattr(e, 'strerror', None) or e}.")
+    signed_in = f"accepts {s.SMTP_USERNAME}" if s.SMTP_USERNAME else "answers, without signing in"
+    return Result(what, True, f"It {signed_in}. No mail was sent.")
+
+
+def usable(results: list[Result]) -> bool:
+    """Whether a bot may be set up: nothing that was tested failed."""
+    return all(result.passed is not False for result in results)

@@ -1,0 +1,58 @@
+"""The keys made anew with the recovery key: the root key is lost, or a file of the vault damaged.
+
+What the archives of the committed generation hold is put under new keys, as a rotation like any
+other: with an event, and under the root key that is there or else a new one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+from config.clock import Clock
+from config.failpoints import reach
+from config.paths import DataFolder
+from runtime.custody import Custody, Fresh
+from runtime.keys import committed_generation
+from security.archive import recovered
+from security.data_keys import KeyRing
+from security.durable import put_whole
+from security.keyfile import KeyFileError
+from security.locking import locked
+from security.secret_names import DATA_KEYS
+from security.vault import Vault
+from security.vault_keys import read_history
+
+
+def restore_keys(
+    folder: DataFolder, clock: Clock, identity: str, fresh: Fresh = os.urandom
+) -> tuple[int, Path]:
+    """Rotate out of the archives; the new generation, and where its root key lies.
+
+    ``identity`` is the recovery key ("AGE-SECRET-KEY-1…"). Raises KeyFileError (another recovery
+    key, an archive that is missing or damaged), StoreUnreadable: then nothing was changed.
+    """
+    if not (number := committed_generation(folder)):
+        raise KeyFileError(f"{folder.root}: nothing is provisioned here, so nothing to restore.")
+    with locked(folder.storage):
+        number = committed_generation(folder)
+        found = recovered(folder.storage / "gen", number, identity)
+        if not folder.vault.exists():
+            put_whole(folder.vault, f"{found.vault}\n".encode(), reach)
+        vault = Vault.make(folder.storage, os.environ, fresh, reach)
+        if vault.number != found.vault:
+            raise KeyFileError(
+                f"The archives in {folder.storage / 'gen'} are of vault {found.vault}, and "
+                f"{folder.vault} names {vault.number}. Nothing was changed; restore storage/ as a "
+                "whole from one backup."
+            )
+        if not vault.current.is_symlink():
+            vault.current.unlink(missing_ok=True)
+        vault.drop(number + 1)
+        keys = KeyRing(read_history(found.contents[DATA_KEYS]))
+        with closing(Custody(folder, clock, vault, fresh, keys)) as custody:
+            made = vault.prepare(number + 1, found.contents, fresh, previous=found.manifest_hash)
+            dispatch = custody.dispatcher("recovery")
+            custody.put_in_force(made, dispatch, (), f"restore-keys:{number + 1}")
+    return number + 1, vault.root_key
