@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 
 DEFAULT_DATA = Path(__file__).resolve().parent.parent / "data"
@@ -20,12 +22,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA, help="the bot's data folder")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at")
     parser.add_argument("--port", type=int, default=6900, help="port to serve at")
+    parser.add_argument(
+        "--child",
+        action="store_true",
+        help="of `tbot run`: a line to the output says that the address is bound, and the end of "
+        "the input ends the pages",
+    )
     asked = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return run(asked.data_dir, asked.host, asked.port)
+    return run(asked.data_dir, asked.host, asked.port, child=asked.child)
 
 
-def run(data_dir: Path, host: str, port: int) -> int:
+def run(data_dir: Path, host: str, port: int, *, child: bool = False) -> int:
     from config.paths import DataFolder
     from runtime.queries import Queries
     from web.serve import make_server
@@ -44,10 +52,21 @@ def run(data_dir: Path, host: str, port: int) -> int:
     shown = f"[{host}]" if ":" in host else host
     # a name with several addresses gives several sockets, all at the port asked for
     bound = getattr(server, "effective_port", port)
-    print(f"Pages at http://{shown}:{bound} (Ctrl-C ends them)", file=sys.stderr)
+    if child:
+        print("serving", flush=True)
+        Thread(target=_end_with_parent, daemon=True).start()
+    else:
+        print(f"Pages at http://{shown}:{bound} (Ctrl-C ends them)", file=sys.stderr)
     server.run()
     queries.close()
     return 0
+
+
+def _end_with_parent() -> None:
+    """The input ends when the parent is gone, however it went: no page outlives its bot."""
+    while os.read(0, 1024):  # not sys.stdin: its lock would be held while Python ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

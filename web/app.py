@@ -12,11 +12,39 @@ from flask import Flask, request
 from aggregates.errors import TradeBotError
 from config.clock import Clock, SystemClock
 from runtime.queries import Queries
-from web import day, difference, history, ledger, proof
+from runtime.version import VERSION
+from web import (
+    accounts,
+    activity,
+    api,
+    day,
+    difference,
+    history,
+    job_pages,
+    ledger,
+    navigation,
+    proof,
+    settings,
+    setup,
+    sign_in,
+    users,
+)
+from web.access import add_access, may, shows_books, user
+from web.cookie import keep_cookie
 from web.errors import handle_errors
 from web.formatting import add_filters
-from web.frame import BadInput, NoBooks, frame, link, read_frame, without_books
+from web.forms import add_forms
+from web.frame import (
+    BadInput,
+    NoBooks,
+    frame,
+    link,
+    read_frame,
+    refuse_in_the_past,
+    without_books,
+)
 from web.guard import guard
+from web.setup_gate import add_setup
 from web.shared import NAME, share
 
 HERE = Path(__file__).parent
@@ -29,7 +57,6 @@ def new_reference() -> str:
 
 def create_app(
     queries: Queries,
-    dispatch: Callable[..., Any] | None = None,
     *,
     host: str = "127.0.0.1",
     clock: Clock | None = None,
@@ -39,19 +66,41 @@ def create_app(
     app = Flask("web", root_path=str(HERE))
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions[NAME] = share(queries, dispatch, clock or SystemClock(), reference)
+    app.extensions[NAME] = share(queries, clock or SystemClock(), reference)
+    add_forms(app)
+    keep_cookie(app)
     guard(app, host)
+    add_setup(app, clock or SystemClock())
+    add_access(app)
+    app.before_request(refuse_in_the_past)
     app.before_request(_read_frame)
     app.context_processor(_around)
     add_filters(app)
     handle_errors(app)
-    for module in (day, ledger, difference, history, proof):
+    for module in (
+        day,
+        ledger,
+        difference,
+        history,
+        proof,
+        job_pages,
+        settings,
+        setup,
+        sign_in,
+        users,
+        activity,
+        accounts,
+        api,
+    ):
         app.register_blueprint(module.pages)
     return app
 
 
 def _read_frame() -> None:
-    if request.endpoint in ("static", "proof.verify"):  # verifying does it in its own way
+    # verifying does it in its own way; during the set-up there is nothing to read yet
+    if request.endpoint in ("static", "proof.verify") or request.blueprint == setup.pages.name:
+        return
+    if not shows_books():  # the door: nothing of the bot is shown before it
         return
     try:
         read_frame()
@@ -64,5 +113,12 @@ def _read_frame() -> None:
 
 
 def _around() -> dict[str, Any]:
-    """What every template has: the frame, and links that keep both clocks."""
-    return {"frame": frame(), "link": link}
+    """What every template has: the frame, links that keep both clocks, who asks and may what."""
+    return {
+        "frame": frame(),
+        "link": link,
+        "navigation": navigation,
+        "user": user,
+        "may": may,
+        "version": VERSION,
+    }

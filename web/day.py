@@ -48,7 +48,7 @@ def _page(text: str | None) -> str:
 
 
 def _no_session(day: str) -> str:
-    days = [s.day for s in shared().queries.sessions(frame().clocks)]
+    days = shared().queries.session_days(frame().clocks)
     if not days:
         return f"There is no session on {day}: none is known at this moment of both clocks."
     return (

@@ -3,18 +3,67 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 import msgspec
-from flask import Flask, render_template
+from flask import Flask, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from aggregates.errors import TradeBotError
-from web.frame import BadInput, NoBooks, NotThere, frame
+from aggregates.errors import DomainError, TradeBotError
+from runtime.errors import OVERTAKEN
+from security.keyfile import KeyFileError
+from web.access import READING, NotAllowed
+from web.frame import BadInput, NoBooks, NotThere, ThePast, frame
 from web.shared import shared
 
 Answer = tuple[str, int]
 log = logging.getLogger("web")
-SAFE = "These pages only read: the books and the bot's history are as they were."
+
+
+class Words(NamedTuple):
+    """What a page says of one kind of error. ``happened`` stands where nobody said more."""
+
+    title: str
+    happened: str
+    todo: str
+
+
+HTTP = {
+    400: Words(
+        "That was not understood",
+        "The request is not one that these pages know.",
+        "Check the address and try again.",
+    ),
+    401: Words("Sign in first", "Nobody is signed in here.", "Sign in, then open this again."),
+    403: Words(
+        "Not allowed",
+        "This is not open to whoever asked.",
+        "Choose a page above, or ask an administrator.",
+    ),
+    404: Words("No such page", "The address leads nowhere.", "Choose a page above."),
+    405: Words(
+        "Read only",
+        "This address shows something; nothing can be sent to it.",
+        "Open the address as a page instead.",
+    ),
+    409: Words(
+        "Something else came first",
+        "What the form was made from has changed meanwhile.",
+        "Load the page again, look at what changed, and decide anew.",
+    ),
+    413: Words(
+        "Too large",
+        "More was sent than these pages take.",
+        "Send less: shorten the text, or leave the file out.",
+    ),
+    429: Words("Too many tries", "It was tried too often.", "Wait a while, then try again."),
+    503: Words("Not now", "This cannot be answered at the moment.", "Try again in a minute."),
+}
+PAST = Words(
+    "The past is read only",
+    "The page that the change was sent from shows an earlier moment; changes act now.",
+    "Go back to now, look at how things stand there, and make the change on that page.",
+)
 
 
 def handle_errors(app: Flask) -> None:
@@ -22,7 +71,13 @@ def handle_errors(app: Flask) -> None:
     app.register_error_handler(NoBooks, _no_books)
     app.register_error_handler(BadInput, _bad_input)
     app.register_error_handler(NotThere, _not_there)
-    app.register_error_handler(TradeBotError, _cannot_read)
+    app.register_error_handler(NotAllowed, _not_allowed)
+    app.register_error_handler(ThePast, lambda _: _page(409, *PAST))
+    for kind in OVERTAKEN:
+        app.register_error_handler(kind, _overtaken)
+    app.register_error_handler(DomainError, _refused)
+    app.register_error_handler(TradeBotError, _cannot_serve)
+    app.register_error_handler(KeyFileError, _cannot_serve)
     app.register_error_handler(msgspec.MsgspecError, _cannot_decode)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -30,10 +85,21 @@ def handle_errors(app: Flask) -> None:
 
 def _page(code: int, title: str, happened: str, todo: str, reference: str = "") -> Answer:
     page = render_template(
-        "error.html", code=code, title=title, happened=happened, safe=SAFE, todo=todo,
+        "error.html", code=code, title=title, happened=happened, safe=_safe(code), todo=todo,
         reference=reference,
     )  # fmt: skip
     return page, code
+
+
+def _safe(code: int) -> str:
+    if request.method in READING:
+        return "Nothing was changed: showing a page changes nothing."
+    if code < 500:
+        return "Nothing was changed."
+    return (
+        "A change is made whole or not at all; the history says whether this one was. The same "
+        "form sent again makes it at most once."
+    )
 
 
 def _no_books(e: Exception) -> Answer:
@@ -50,9 +116,32 @@ def _not_there(e: Exception) -> Answer:
     return _page(404, "Nothing is there", str(e), "Choose a page above, or check the address.")
 
 
-def _cannot_read(e: Exception) -> Answer:
-    log.error("The books cannot be read: %s", e)
-    return _page(503, "The books cannot be read", str(e), "Put that right, then load this again.")
+def _not_allowed(e: Exception) -> Answer:
+    assert isinstance(e, NotAllowed)  # noqa: S101 - registered for nothing else
+    happened = f"{e} It is open to: {', '.join(sorted(e.allowed))}." if e.allowed else str(e)
+    return _page(403, HTTP[403].title, happened, HTTP[403].todo)
+
+
+def _overtaken(e: Exception) -> Answer:
+    words = HTTP[409]
+    return _page(409, words.title, str(e), words.todo)
+
+
+def _refused(e: Exception) -> Answer:
+    """A rule said no. Views put that beside the field; here is what no view foresaw."""
+    if request.method in READING:
+        return _not_there(e)
+    return _page(422, "That was refused", str(e), "Go back, correct it and send the form again.")
+
+
+def _cannot_serve(e: Exception) -> Answer:
+    # the page's name, never its address: a one-time link is in one
+    log.error("%s %s cannot be answered: %s", request.method, request.endpoint, e)
+    if request.method in READING:
+        todo = "Put that right, then load this again."
+        return _page(503, "The books cannot be read", str(e), todo)
+    todo = "Put that right, then send the form again."
+    return _page(503, "The change cannot be recorded", str(e), todo)
 
 
 def _cannot_decode(e: Exception) -> Answer:
@@ -70,12 +159,11 @@ def _http(e: Exception) -> Answer:
     code = e.code or 500
     if isinstance(e, InternalServerError):
         return _unexpected(e.original_exception or e)
-    if code == 404:
-        return _page(404, "No such page", "The address leads nowhere.", "Choose a page above.")
-    if code == 405:
-        happened = "These pages only show; nothing can be sent to them."
-        return _page(405, "Read only", happened, "Open the address as a page instead.")
-    return _page(code, e.name, str(e.description), "Check the address and try again.")
+    words = HTTP.get(code, HTTP[400])
+    said = e.description or ""
+    # the library's own sentence says less than ours does
+    happened = words.happened if said == type(e).description else said
+    return _page(code, words.title, happened, words.todo)
 
 
 def _unexpected(e: BaseException) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,8 @@ SUMMARIES = {
     "Books.RulesAdopted": "posting rules {rules_version}",
     "Books.PeriodClosed": "through {through}: {reason}",
     "Books.EntryReversed": "event {reversed_position}: {reason}",
+    "Configuration.Changed": "revision {revision} · {reason}",
+    "ChartOfAccounts.Changed": "{subject} {what} · {before} → {after} · {reason}",
     "Instrument.Registered": "{symbol} · {name}",
     "Instrument.Renamed": "{symbol_before} becomes {symbol}",
     "Instrument.Split": "{symbol}: {new_units} for {old_units}",
@@ -154,6 +156,14 @@ class _Blank(dict[str, Any]):
         return ""
 
 
+def span(length: timedelta) -> str:
+    """How long something takes, to the unit that matters: 40 s, 12 min, 3 h."""
+    seconds = max(1, round(length.total_seconds()))
+    if seconds < 100:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
 def words(name: str) -> str:
     """A field or state as words: no_instrument → no instrument."""
     return name.replace("_", " ")
@@ -170,7 +180,7 @@ def sentences(text: str) -> Markup:
 
 FILTERS = (
     money, units, price, count, utc_text, local_text, when, at_time, stamp, long_day, short_day,
-    short_hash, words, pretty, sentences,
+    short_hash, span, words, pretty, sentences,
 )  # fmt: skip
 
 

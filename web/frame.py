@@ -10,8 +10,12 @@ from flask import g, request, url_for
 
 from aggregates.errors import DomainError, TradeBotError
 from config.paths import DataFolder
+from runtime.moments import WORDS
 from runtime.query_records import Status
-from web.shared import Check, shared
+from runtime.ticks import Tick
+from web.jobs import Job
+from web.shared import shared
+from web.verifier import Verifier
 
 LONGEST = 40  # characters of a clock; a time with zone and microseconds has 32
 
@@ -22,6 +26,10 @@ class BadInput(Exception):
 
 class NotThere(Exception):
     """The address is well formed, but nothing is there."""
+
+
+class ThePast(Exception):
+    """A change was sent from a page that shows the past."""
 
 
 class NoBooks(Exception):
@@ -70,9 +78,31 @@ class Frame:
         return self.status.timezone if self.status else "UTC"
 
     @property
-    def check(self) -> Check | None:
-        """The verification of the present head, when it was made already."""
-        return shared().verifier.known(self.status.position) if self.status else None
+    def words(self) -> tuple[str, ...]:
+        """What both clocks offer beside dates, times and events."""
+        return WORDS
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """Where the slider stops; none where the books cannot be shown."""
+        return shared().queries.ticks() if self.status and not self.no_books else []
+
+    @property
+    def tick(self) -> Tick | None:
+        """The stop at or before the moment that the page knows; None for the present."""
+        if not self.known_at:
+            return None
+        before = [tick for tick in self.ticks if tick.position <= self.position]
+        return before[-1] if before else self.ticks[0]
+
+    @property
+    def verifier(self) -> Verifier:
+        return shared().verifier
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What runs beside the pages right now."""
+        return shared().jobs.running()
 
 
 def frame() -> Frame:
@@ -99,6 +129,13 @@ def read_frame() -> None:
     _read_clocks(around)
 
 
+def refuse_in_the_past() -> None:
+    """The past is read only: a change acts now, and its form belongs to the present."""
+    clocks = any(_argument(name) for name in ("as_of", "known_at"))
+    if clocks and request.method not in ("GET", "HEAD"):
+        raise ThePast
+
+
 def without_books(reason: TradeBotError) -> None:
     """The events alone, up to the newest. Raises TradeBotError when these cannot be read either."""
     around = frame()
@@ -115,13 +152,17 @@ def _read_clocks(around: Frame) -> None:
                 raise DomainError(f"{text[:LONGEST]!r}… is neither a date, a time nor an event.")
         # no limit typed: hold still at the newest event, as pages ask several questions
         newest = str(status.position) if status else ""
-        around.clocks = queries.moment(around.as_of, around.known_at or newest)
+        now = shared().clock.now()
+        around.clocks = queries.moment(around.as_of, around.known_at or newest, now)
     except (DomainError, OverflowError) as e:
         around.faulty = True
         raise BadInput(str(e)) from e
-    if around.clocks.date:  # a month, quarter or year is its last day: the field shows dates only
-        around.as_of = around.clocks.date.isoformat()
     around.position = around.clocks.position
+    # what was said in words is settled: links name the same moment tomorrow
+    if around.clocks.date:
+        around.as_of = around.clocks.date.isoformat()
+    if around.known_at and around.position:
+        around.known_at = str(around.position)
     if around.known_at and around.position:
         event = queries.event(around.position)
         around.recorded_at = event.recorded_at if event else None

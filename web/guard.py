@@ -1,4 +1,4 @@
-"""What every answer says to the browser, and whom we answer at all."""
+"""What every answer says to the browser, whom we answer at all, and which forms we take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ipaddress
 from collections.abc import Callable
 
 from flask import Flask, Request, Response, abort, request
+
+from web.door import door
+from web.forms import csrf_holds
 
 # Everything comes from here and nothing runs or is styled inline. Data URLs: Pico's form icons.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -30,19 +33,21 @@ HEADERS = {
 }
 READING = ("GET", "HEAD")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with  # nosec B104
 
 
 def guard(app: Flask, host: str) -> None:
-    """Refuse foreign names and anything but reading; put the headers on every answer."""
+    """Refuse foreign names and forged forms; put the headers on every answer."""
     is_ours = host_rule(host)
 
     @app.before_request
     def check_request() -> None:
-        if not is_ours(request.host):
+        # TRUSTED_HOSTS: further names under which the pages are asked for, as that of the proxy.
+        if not is_ours(request.host) and _name_of(request.host) not in door().trusted().hosts:
             abort(400, f"These pages do not answer to the name {request.host[:80]!r}.")
+        _check_proxy(door().trusted().proxy)
         if request.method not in READING:
-            abort(405)
+            _check_form()
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -51,6 +56,37 @@ def guard(app: Flask, host: str) -> None:
         kept = is_static(request) and response.status_code < 400
         response.headers["Cache-Control"] = "no-cache" if kept else "no-store"
         return response
+
+
+def _check_proxy(proxy: str) -> None:
+    """Where there is a proxy, nobody is answered but through its TLS, or on this machine itself.
+
+    waitress has put the client's address in place of the proxy's, and believes nobody else's
+    X-Forwarded headers (web.serve).
+    """
+    # TRUSTED_PROXY empty: the pages are bound to this machine.
+    if not proxy or request.is_secure:
+        return
+    local = request.remote_addr in LOOPBACK and request.remote_addr != proxy
+    if not local:
+        abort(
+            403,
+            "These pages are served over TLS, through their proxy (TRUSTED_PROXY). If this did "
+            "come through it, it must send X-Forwarded-For and X-Forwarded-Proto.",
+        )
+
+
+def _check_form() -> None:
+    """Changes come by POST, to routes that say so, from a form that this browser was given."""
+    taken = request.url_rule.methods if request.url_rule else None
+    if request.method != "POST" or "POST" not in (taken or ()):
+        abort(405)
+    if not csrf_holds():
+        abort(
+            403,
+            "The form is not one that this browser was given, or it was open for too long. "
+            "Load the page again and send it anew.",
+        )
 
 
 def host_rule(host: str) -> Callable[[str], bool]:

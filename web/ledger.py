@@ -56,7 +56,7 @@ def trial_balance() -> str:
     around, queries = frame(), shared().queries
     trial = queries.trial_balance(around.clocks)
     groups = groups_of(trial.balances)
-    step_days([s.day for s in queries.sessions()], "ledger.trial_balance")
+    step_days(queries.session_days(), "ledger.trial_balance")
     return render_template(
         "trial_balance.html",
         trial=trial,
@@ -87,7 +87,7 @@ def journal() -> str:
         offset=(page - 1) * ENTRIES,
     )
     _check_page(page, bool(found))
-    step_days([s.day for s in queries.sessions()], "ledger.journal")
+    step_days(queries.session_days(), "ledger.journal")
     filters = {"account": account, "since": since_text, "order": request.args.get("order")}
     return render_template(
         "journal.html",
@@ -114,7 +114,7 @@ def account(code: str) -> str:
     _check_page(page, bool(found))
     if "." in code and not found and not queries.register(code, limit=1):
         raise NotThere(f"Nothing was ever posted to an account {code[:40]}.")
-    step_days([s.day for s in queries.sessions()], "ledger.account", code=code)
+    step_days(queries.session_days(), "ledger.account", code=code)
     own = next((b for b in queries.balances(around.clocks) if b.code == code), None)
     return render_template(
         "account.html",

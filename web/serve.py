@@ -6,6 +6,8 @@ from typing import Any
 
 from runtime.queries import Queries
 from web.app import create_app
+from web.door import door
+from web.guard import LOOPBACK
 
 THREADS = 32  # later parts hold event streams open; four threads starve under them
 LARGEST_REQUEST = 64 * 1024  # bytes; the pages take no uploads
@@ -14,18 +16,35 @@ LARGEST_REQUEST = 64 * 1024  # bytes; the pages take no uploads
 def make_server(queries: Queries, host: str, port: int) -> Any:
     """A waitress server that is bound but not running. Port 0: any free one (effective_port).
 
-    Raises OSError when the address cannot be bound.
+    Raises OSError when the address cannot be bound, ValueError when it must not be.
     """
     from waitress import create_server
 
+    app = create_app(queries, host=host)
+    with app.app_context():
+        proxy = door().trusted().proxy
+    # TRUSTED_PROXY empty: nothing encrypts in front of the pages, so no other machine may ask.
+    if not proxy and host not in LOOPBACK:
+        raise ValueError(
+            "other machines may ask only through a proxy that encrypts; set TRUSTED_PROXY, or "
+            "serve at 127.0.0.1"
+        )
     return create_server(
-        create_app(queries, host=host),
+        app,
         host=host,
         port=port,
         threads=THREADS,
         ident=None,
         max_request_body_size=LARGEST_REQUEST,
+        clear_untrusted_proxy_headers=True,
+        **(_behind(proxy) if proxy else {}),
     )
+
+
+def _behind(proxy: str) -> dict[str, Any]:
+    """What the proxy says of its client is believed, from its own hop alone."""
+    headers = {"x-forwarded-for", "x-forwarded-proto"}
+    return {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
 
 
 def serve(queries: Queries, host: str, port: int) -> None:

@@ -4,81 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from functools import wraps
+from functools import cache, wraps
 from threading import Lock
 from typing import Any, cast
 
-import msgspec
 from flask import current_app
 
-from aggregates.errors import TradeBotError
 from config.clock import Clock
+from config.paths import DataFolder
+from runtime.custody import Custody
 from runtime.queries import Queries
-from security.keyfile import KeyFileError
+from web.jobs import Jobs
+from web.verifier import Verifier
 
 NAME = "tradebot"
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """Outcome of a verification of the whole chain. ``bad_position`` is None when it holds.
-
-    ``failed`` says why nothing could be checked; then the other fields say nothing.
-    """
-
-    head: int
-    position: int
-    head_hash: str
-    bad_position: int | None
-    reason: str
-    checked_at: datetime
-    failed: str = ""
-
-    @property
-    def intact(self) -> bool:
-        return self.bad_position is None and not self.failed
-
-
-class Verifier:
-    """Verifies once for each head of the store, beside the pages and never in their way."""
-
-    def __init__(self, queries: Queries, clock: Clock) -> None:
-        self._queries, self._clock = queries, clock
-        self._lock = Lock()
-        self._last: Check | None = None
-
-    def known(self, head: int) -> Check | None:
-        """The check of this head, if it was made already. Never waits."""
-        last = self._last
-        return last if last is not None and last.head == head else None
-
-    def check(self, head: int, *, again: bool = False) -> Check:
-        """The check of this head, made now when there is none or ``again`` is asked."""
-        before = self._last
-        with self._lock:  # who comes while one is running takes over its result
-            fresh = self._last is not before
-            if self._last is None or self._last.head != head or (again and not fresh):
-                self._last = self._verify(head)
-            return self._last
-
-    def _verify(self, head: int) -> Check:
-        now = self._clock.now()
-        try:
-            # reads the store over a connection of its own, so it needs no turn among the questions
-            found = self._queries.verify_now()
-        except (TradeBotError, KeyFileError) as e:
-            return Check(
-                head=head, position=0, head_hash="", bad_position=None, reason="",
-                checked_at=now, failed=str(e),
-            )  # fmt: skip
-        return Check(
-            head=head,
-            position=found.position,
-            head_hash=found.head_hash.hex(),
-            bad_position=found.bad_position,
-            reason=found.reason,
-            checked_at=now,
-        )
 
 
 class _InTurn:
@@ -102,25 +41,28 @@ class _InTurn:
 
 @dataclass(frozen=True)
 class Shared:
-    """What the pages are handed. ``dispatch`` carries commands out; read-only pages never call it.
+    """What the pages are handed. Only pages that change something ask for ``custody``.
 
     ``reference`` gives the number under which an unexpected error is logged.
     """
 
     queries: Queries
     verifier: Verifier
-    dispatch: Callable[..., Any] | None
+    jobs: Jobs
+    clock: Clock
+    custody: Callable[[], Custody]
     reference: Callable[[], str]
 
 
 def share(
     queries: Queries,
-    dispatch: Callable[..., Any] | None,
     clock: Clock,
     reference: Callable[[], str],
 ) -> Shared:
-    in_turn = cast(Queries, _InTurn(queries))
-    return Shared(in_turn, Verifier(queries, clock), dispatch, reference)
+    in_turn, jobs = cast(Queries, _InTurn(queries)), Jobs(clock)
+    # opened when a page first changes something: before set-up there is nothing to open
+    custody = cache(lambda: Custody.open(DataFolder(queries.data_dir), clock))
+    return Shared(in_turn, Verifier(queries, clock, jobs), jobs, clock, custody, reference)
 
 
 def shared() -> Shared:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import sqlite3
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +16,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Page, sync_playwright
+from waitress import create_server
 
 from aggregates.base import Command
 from aggregates.books import AdoptRules, OpenBooks, ReverseEntry
@@ -43,9 +48,28 @@ from eventstore.application import Store
 from projections.ledger import template_chart
 from runtime.dispatch import Dispatcher
 from runtime.queries import Queries
+from security.data_keys import KeyRing
 from security.keyfile import read_or_create_key
 from web.app import create_app
 from web.serve import make_server
+
+CHROMIUM_FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+def beside(name: str) -> Any:
+    """A helper of this folder, which is no package, by its path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+people = beside("people")  # people.py: a provisioned bot and signed-in clients
 
 IDENTITY = "DEMO_USA_SIM_01"
 MONDAY, TUESDAY, WEDNESDAY = date(2013, 10, 7), date(2013, 10, 8), date(2013, 10, 9)
@@ -63,7 +87,7 @@ class Sample:
         self.count = self.sale = self.fee = self.late = self.reversal = 0
         self.store = Store(
             self.folder.events,
-            blind_key=read_or_create_key(self.folder.blind_key, bytes(range(32))),
+            keys=KeyRing.plain(read_or_create_key(self.folder.blind_key, bytes(range(32)))),
             now_us=lambda: to_micros(self.now),
             software_version="test",
         )
@@ -298,3 +322,90 @@ def growing(tmp_path: Path) -> Iterator[Sample]:
     s.provision(demo=False)
     yield s
     s.store.close()
+
+
+@pytest.fixture(scope="session")
+def bot_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A bot by the real steps, with a user for each role; never to be changed."""
+    before = os.environ.get("XDG_CONFIG_HOME")
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))  # root keys of tests
+    yield people.provision(tmp_path_factory.mktemp("bot") / "data")
+    os.environ.pop("XDG_CONFIG_HOME")
+    if before is not None:
+        os.environ["XDG_CONFIG_HOME"] = before
+
+
+@pytest.fixture
+def provisioned(bot_template: Any, tmp_path: Path) -> Iterator[Any]:
+    """A bot of one's own with users named as their roles: `.folder .app .clock .ids .client(role)
+    .later(minutes=5) .people()`; see people.py."""
+    found = people.copied(bot_template, tmp_path / "bot")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def client_of() -> Callable[[Any, str | None], FlaskClient]:
+    """`client_of(app, role)`: a browser signed in as the user with that role, None for nobody."""
+    return people.client_of  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="package")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One for all tests here; each opens contexts of its own, which share nothing."""
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def bot_address(provisioned: Any) -> Iterator[str]:
+    """The pages of the provisioned bot on a real server at a free port."""
+    server = create_server(provisioned.app, host="localhost", port=0, threads=8)
+    stop = people.run(server)
+    yield f"http://localhost:{server.effective_port}"
+    stop()
+
+
+@pytest.fixture
+def enter(browser: Browser, bot_address: str, provisioned: Any) -> Iterator[Callable[..., Page]]:
+    """`enter(role, place)` opens a page as who is signed in; at the end nothing may stand in the
+    console but answers that refuse something."""
+    contexts, faults = [], list[str]()
+
+    def opened(role: str, place: str, **options: Any) -> Page:
+        contexts.append(browser.new_context(base_url=bot_address, **options))
+        contexts[-1].set_default_timeout(10_000)
+        kept = provisioned.client(role).get_cookie(people.COOKIE, domain="localhost")
+        contexts[-1].add_cookies(
+            [{"name": people.COOKIE, "value": kept.value, "domain": "localhost", "path": "/",
+              "secure": True, "httpOnly": True}]
+        )  # fmt: skip
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda e: faults.append(str(e)))
+        page.on("console", lambda m: faults.append(m.text) if _is_fault(m) else None)
+        page.goto(place)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def _is_fault(message: Any) -> bool:
+    return message.type in ("error", "warning") and "status of 4" not in message.text
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, DataFolder]]:
+    """The pages of an empty folder on a real server."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = DataFolder(tmp_path / "data")
+    queries = Queries(folder)
+    server = make_server(queries, "127.0.0.1", 0)
+    stop = people.run(server)
+    yield f"http://127.0.0.1:{server.effective_port}", folder
+    stop()
+    queries.close()

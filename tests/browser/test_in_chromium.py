@@ -7,25 +7,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    " --disable-background-networking --disable-component-update --disable-sync"
-).split()
 MAIN_PAGES = (
     "/", "/day/2013-10-07", "/days", "/ledger", "/ledger/journal", "/ledger/account/1110.ALFA",
     "/ledger/difference?period=2013-10&since=40", "/history", "/history/18", "/history/24",
     "/verify", "/help",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture
@@ -126,7 +114,7 @@ def test_from_the_journal_to_the_event_and_back(page: Page) -> None:
 
 def test_keys_lead_around(page: Page) -> None:
     page.goto("/")
-    for keys, title in (("gl", "Trial balance"), ("gh", "History"), ("gd", "Days"), ("gt", "Wed")):
+    for keys, title in (("gl", "Trial balance"), ("ge", "History"), ("gd", "Days"), ("gt", "Wed")):
         for key in keys:
             page.keyboard.press(key)
         opened(page, title)

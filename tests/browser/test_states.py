@@ -31,7 +31,10 @@ def test_pages_of_an_empty_folder_help(tmp_path: Path) -> None:
     queries = Queries(DataFolder(tmp_path))
     client = create_app(queries).test_client()
     for address in PAGES:
-        assert "make demo" in words(client, address)
+        assert client.get(address).location == "/setup", address
+    page = words(client, "/setup")
+    assert "make demo" in page
+    assert "tbot run" in page
     assert not list(tmp_path.iterdir())  # looking makes nothing
     queries.close()
 
@@ -60,13 +63,13 @@ def test_an_unforeseen_error_has_a_reference_that_the_log_has_too(
 def test_the_badge_is_computed_once_for_each_head(queries: Queries) -> None:
     calls: list[int] = []
 
-    def verify_now() -> Any:
+    def verify_now(_progress: Any) -> Any:
         calls.append(1)
         return SimpleNamespace(position=66, head_hash=b"", bad_position=None, reason="")
 
     counting = SimpleNamespace(
         **{name: getattr(queries, name) for name in ("status", "books", "moment", "trial_balance",
-                                                     "sessions", "data_dir")},
+                                                     "session_days", "ticks", "data_dir")},
         verify_now=verify_now,
     )  # fmt: skip
     clock = VirtualClock(datetime(2013, 10, 9, 21, 31, tzinfo=UTC))
@@ -77,7 +80,7 @@ def test_the_badge_is_computed_once_for_each_head(queries: Queries) -> None:
     words(client, "/badge")
     assert "verified to 66, 21:31 UTC" in words(client, "/ledger")
     assert len(calls) == 1
-    words(client, "/verify?again=1")
+    words(client, "/verify?again=1", 303)
     assert len(calls) == 2
 
 

@@ -1,4 +1,4 @@
-// Keys, the help overlay and the curves. Every page works without it.
+// Keys, the help overlay, the slider of moments and the curves. Every page works without it.
 (() => {
   "use strict";
   const one = (selector, within = document) => within.querySelector(selector);
@@ -21,8 +21,12 @@
     "]": () => follow('a[data-key="]"]'),
     "?": openHelp,
     t: () => {
-      one("#as_of")?.focus();
-      return one("#as_of") !== null;
+      const field = one("#as_of");
+      if (field) {
+        field.closest("details").open = true;
+        field.focus();
+      }
+      return field !== null;
     },
     g: () => {
       waiting = true;
@@ -49,13 +53,58 @@
   // A clock or filter left empty does not have to stand in the address.
   for (const form of document.querySelectorAll('form[method="get"]')) {
     form.addEventListener("submit", () => {
-      for (const input of form.elements) if (input.name && input.value === "") input.disabled = true;
+      for (const input of form.elements) if (input.name && input.value === "" && input.type !== "submit") input.disabled = true;
     });
   }
   // Coming back by the browser's history, the fields can be used again.
   addEventListener("pageshow", () => {
     for (const input of document.querySelectorAll("form :disabled")) input.disabled = false;
   });
+
+  // The slider stands for the list of moments: dragged it goes there, by keys with Enter.
+  function slide(form) {
+    const list = one("select", form);
+    const moments = [...list.options];
+    if (moments.length < 2) return;
+    const last = moments.length - 1;
+    const track = document.createElement("div");
+    const range = document.createElement("input");
+    const said = document.createElement("output");
+    Object.assign(range, { type: "range", id: "moment-range", min: 0, max: last, value: list.selectedIndex });
+    track.className = "track";
+    track.append(range);
+    moments.forEach((moment, n) => {
+      if (!("mark" in moment.dataset)) return;
+      const mark = document.createElement("span");
+      mark.className = "mark";
+      mark.style.left = `calc(${n / last} * (100% - 1.25rem) + .625rem)`;
+      track.append(mark);
+    });
+    said.htmlFor = range.id;
+    let byKey = false;
+    const say = () => {
+      const text = moments[range.value].text;
+      range.setAttribute("aria-valuetext", text);
+      said.textContent = byKey && Number(range.value) !== list.selectedIndex ? `${text}: press Enter` : text;
+    };
+    const go = () => {
+      if (Number(range.value) === list.selectedIndex) return;
+      list.selectedIndex = range.value;
+      form.requestSubmit();
+    };
+    range.addEventListener("keydown", (event) => {
+      byKey = true;
+      if (event.key === "Enter") { event.preventDefault(); go(); }
+    });
+    range.addEventListener("pointerdown", () => { byKey = false; });
+    range.addEventListener("input", say);
+    range.addEventListener("change", () => { if (!byKey) go(); });
+    one("label", form).htmlFor = range.id;
+    list.before(track, said);
+    form.classList.add("lively");
+    say();
+  }
+  document.querySelectorAll("form.travel").forEach(slide);
 
   // Curves: amounts come as text and become numbers only to be drawn.
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

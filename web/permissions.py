@@ -1,0 +1,88 @@
+"""Who may do what: every route of the site, once. A route that is not listed answers nobody."""
+
+from __future__ import annotations
+
+from aggregates.users import ROLES
+
+# Who is not signed in may ask these: they show nothing of the bot.
+PUBLIC = frozenset({"public"})
+EVERYBODY = frozenset(ROLES)
+ADMIN = frozenset({"admin"})
+OPERATORS = frozenset({"operator", "admin"})
+BOOKKEEPERS = frozenset({"accountant", "admin"})
+REVIEWERS = frozenset({"compliance", "admin"})
+
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "static": PUBLIC,
+    # the door
+    "sign_in.page": PUBLIC,
+    "sign_in.code": PUBLIC,
+    "sign_in.out": EVERYBODY,
+    "sign_in.reset": PUBLIC,
+    # one's own account, everybody's accounts, and who did what
+    "users.me": EVERYBODY,
+    "users.password": EVERYBODY,
+    "users.factor": EVERYBODY,
+    "users.remove_factor": EVERYBODY,
+    "users.sign_out_everywhere": EVERYBODY,
+    "users.every": ADMIN,
+    "users.new": ADMIN,
+    "users.one": ADMIN,
+    "users.role": ADMIN,
+    "users.deactivate": ADMIN,
+    "users.reactivate": ADMIN,
+    "users.reset": ADMIN,
+    "users.lift_factor": ADMIN,
+    "activity.show": REVIEWERS,
+    # open to who has the one-time token, and only until there is an admin (web/setup_gate.py)
+    "setup.begin": PUBLIC,
+    "setup.step": PUBLIC,
+    "setup.recovery": PUBLIC,
+    "setup.recovery_file": PUBLIC,
+    "setup.summary": PUBLIC,
+    "setup.progress": PUBLIC,
+    "setup.admin": PUBLIC,
+    # what is shown of the day, the books and their history
+    "day.today": EVERYBODY,
+    "day.every": EVERYBODY,
+    "day.one": EVERYBODY,
+    "ledger.trial_balance": EVERYBODY,
+    "ledger.journal": EVERYBODY,
+    "ledger.account": EVERYBODY,
+    "difference.report": EVERYBODY,
+    # what programs ask
+    "api.openapi": EVERYBODY,
+    "api.status": EVERYBODY,
+    "api.balances": EVERYBODY,
+    "api.accounts": EVERYBODY,
+    "api.register": EVERYBODY,
+    "api.chart": EVERYBODY,
+    "api.journal": EVERYBODY,
+    "api.events": EVERYBODY,
+    "api.nothing": EVERYBODY,
+    # the chart of accounts
+    "accounts.tree": EVERYBODY,
+    "accounts.roles": EVERYBODY,
+    "accounts.versions": EVERYBODY,
+    "accounts.difference": EVERYBODY,
+    "accounts.export": EVERYBODY,
+    "accounts.new": BOOKKEEPERS,
+    "accounts.account": BOOKKEEPERS,
+    "accounts.role": BOOKKEEPERS,
+    "accounts.check": BOOKKEEPERS,
+    "accounts.edit": BOOKKEEPERS,
+    "history.events": EVERYBODY,
+    "history.event": EVERYBODY,
+    # what is no secret of the settings is read by everybody; an admin changes
+    "settings.show": EVERYBODY,
+    "settings.revisions": EVERYBODY,
+    "settings.check": ADMIN,
+    "settings.review": ADMIN,
+    "settings.edit": ADMIN,
+    "settings.save": ADMIN,
+    "proof.badge": EVERYBODY,
+    "proof.verify": EVERYBODY,
+    "proof.show_help": EVERYBODY,
+    "jobs.every": EVERYBODY,
+    "jobs.cancel": OPERATORS | REVIEWERS,
+}
