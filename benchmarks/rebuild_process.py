@@ -1,6 +1,6 @@
 """One whole rebuild as a process of its own: `python -m benchmarks.rebuild_process STORE FILE`.
 
-The hash chain and every commitment are checked from the first event on while the ledger is folded,
+The hash chain and every seal are checked from the first event on while the ledger is folded,
 on two cores. Prints the balances, minor units by account code.
 """
 

@@ -303,12 +303,14 @@ class Projection:
             )
         return end
 
-    def _fold_one(self, row: Sequence[Any], payload_of: Callable[[Any], bytes]) -> None:
+    def _fold_one(self, row: Sequence[Any], payload_of: Callable[[Any], Any]) -> None:
         position, _, _, topic, schema_version, *_ = row
         try:
             payload = payload_of(row)
             if reader := self.readers.get(topic):
-                self.fold_facts(topic, reader(row, payload))
+                # a rebuild's other process may have found them, when it had the time
+                found = payload if type(payload) is tuple else reader(row, payload)
+                self.fold_facts(topic, found)
             else:
                 whole = Envelope._make(row)
                 event = decode(topic, schema_version, payload, position, whole.software_version)

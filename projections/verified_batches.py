@@ -18,10 +18,12 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from subprocess import PIPE, Popen
+from time import monotonic
 from typing import IO, Any
 
 import apsw
 
+from aggregates.catalog import TOPICS
 from eventstore.envelope import COLUMNS, GENESIS
 from eventstore.errors import ConcurrentChange, HistoryBroken, StoreUnreadable
 from eventstore.schema import BUSY_TIMEOUT_S, open_reader
@@ -33,21 +35,22 @@ from eventstore.verification import (
     claimed_head,
     opened,
 )
-from projections.base import Batch, Projection
+from projections.base import FOLD_ERRORS, Batch, Projection
 from security.data_keys import DataKey, KeyRing, MissingKey
 
-ROWS_A_BATCH = 10_000  # of history, passed over ones included
+ROWS_A_BATCH = 3_000  # of history, passed over ones included
+WAIT_S = 0.004  # a batch that took longer to hand over had to wait: then there is time to help
 PIPE_BYTES = 1 << 20
-MESSAGE_MAX = 1 << 32  # bytes; a batch has some 2 MB
+MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
 _LENGTH = struct.Struct(">Q")
-_TOPIC, _STATE = COLUMNS.index("topic"), COLUMNS.index("state")
+_TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"))
 
 
 def verified_batches(
     store: Path, kind: type[Projection], keys: KeyRing, until: int | None = None
 ) -> Generator[Batch, None, None]:
-    """What ``kind`` folds of the history up to ``until``, its chain and every commitment checked
-    by another process.
+    """What ``kind`` folds of the history up to ``until``, its chain and every seal checked by
+    another process.
 
     Raises HistoryBroken at the first event that does not hold, StoreUnreadable, MissingKey.
     """
@@ -79,7 +82,7 @@ def _received(pipe: IO[bytes], store: Path, keys: KeyRing) -> Iterator[Batch]:
         (size,) = _LENGTH.unpack(head)
         if size > MESSAGE_MAX or len(body := pipe.read(size)) < size:
             break
-        message = marshal.loads(body)  # noqa: S302 - our own process
+        message = marshal.loads(body)  # noqa: S302  # nosec B302 - our own process
         if message == "end":
             return
         if isinstance(message, int):
@@ -120,11 +123,13 @@ def batches(store: Path, kind: type[Projection], keys: KeyRing, until: int) -> I
     last, stop = (head[0], 2**62) if until >= head[0] else (until, until)
     passed_over, rows = kind.passed_over, list[tuple[Any, ...]]()
     row: tuple[Any, ...] = ()
+    readers = kind.readers
     for row, payload in opened(chained(connection, stop), keys):
-        if row[_TOPIC] not in passed_over:
-            rows.append(
-                row if row[_STATE] is payload else (*row[:_STATE], payload, *row[_STATE + 1 :])
-            )
+        topic = row[_TOPIC]
+        if topic in readers and row[_SCHEMA] == TOPICS[topic].schema_version:
+            rows.append((*row[:_STATE], payload))  # a reader of the present form needs no more
+        elif topic not in passed_over:
+            rows.append((*row[:_STATE], payload, *row[_STATE + 1 :]))
         if row[0] % ROWS_A_BATCH == 0:
             yield Batch(row[0], row[-1], last, rows)
             rows = []
@@ -137,20 +142,39 @@ def batches(store: Path, kind: type[Projection], keys: KeyRing, until: int) -> I
             raise BrokenChain(ended.bad_position, b"", ended.reason)
 
 
+def find_facts(kind: type[Projection], rows: list[tuple[Any, ...]]) -> None:
+    """Put what the readers of ``kind`` find into the place of the payloads.
+
+    What cannot be read is handed over as it is: the fold says what is wrong.
+    """
+    for place, row in enumerate(rows):
+        if reader := kind.readers.get(row[_TOPIC]):
+            with suppress(*FOLD_ERRORS):
+                rows[place] = (*row[:_STATE], reader(row, row[_STATE]))
+
+
 def main(store: str, until: str, view: str) -> None:
     gc.disable()  # nothing here is cyclic; memory stays flat
     module, _, name = view.partition(":")
     kind: type[Projection] = getattr(import_module(module), name)
     out = sys.stdout.buffer
 
-    def send(message: Any) -> None:
+    def send(message: Any) -> float:
+        """Gives the seconds that it took: long ones were spent waiting for the other process."""
         data = marshal.dumps(message)
+        begun = monotonic()
         out.write(_LENGTH.pack(len(data)) + data)
+        out.flush()
+        return monotonic() - begun
 
-    keys = {epoch: DataKey(*key) for epoch, *key in marshal.load(sys.stdin.buffer)}  # noqa: S302 - ours
+    handed = marshal.load(sys.stdin.buffer)  # noqa: S302  # nosec B302 - our own process
+    keys = {epoch: DataKey(*key) for epoch, *key in handed}
+    waited_s = 0.0
     try:
         for batch in batches(Path(store), kind, KeyRing(keys), int(until)):
-            send(tuple(batch))
+            if waited_s > WAIT_S:
+                find_facts(kind, batch.rows)
+            waited_s = send(tuple(batch))
         send("end")
     except BrokenChain as e:
         send(str(e))

@@ -170,7 +170,7 @@ def rebuild_ledger(
     until: int | None,
     progress: Progress,
 ) -> tuple[str, int]:
-    """A new ledger file from the first event, its digest and position. Chain and commitments are
+    """A new ledger file from the first event, its digest and position. Chain and seals are
     checked on the way.
 
     Refuses a target that exists. The file appears whole or not at all.
