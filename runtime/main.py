@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -208,14 +207,3 @@ class Main:
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def main() -> int:
-    """`python -m runtime.main [--data-dir FOLDER] [--port N]`: the same as `tbot run`."""
-    from runtime.cli import main as tbot
-
-    return int(tbot(["run", *sys.argv[1:]]) or 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -44,7 +44,7 @@ from runtime.chart_versions import ChartVersion, sheet_of, versions_of
 from runtime.event_view import event_view
 from runtime.keys import key_ring
 from runtime.query_records import DayReport, EventView, Status
-from runtime.settings_history import Revision, revisions
+from runtime.settings_history import Revision, money_of, revisions
 from runtime.ticks import CHANGES, Tick, ticks
 from runtime.views import Views
 
@@ -151,6 +151,7 @@ class Queries:
         charts = adoptions(views.feed, as_of)
         sessions = views.trading.session_days(as_of)
         last = max(sessions, default=None)
+        settings = revisions(views.feed, as_of)
         return Status(
             identity=books.identity,
             demo=books.demo,
@@ -159,6 +160,7 @@ class Queries:
             recorded_at=from_micros(head.recorded_at) if head.position else None,
             currency=books.currency,
             timezone=books.timezone,
+            money="demo" if books.demo else money_of(settings[-1].values if settings else {}),
             broker=books.broker_code,
             coa_version=charts[-1].chart.version if charts else 0,
             sessions=len(sessions),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,9 +11,11 @@ from projections.ledger_records import Position
 from projections.orders import OrderView
 from projections.performance_queries import Decision, EquityPoint, Phase, SessionSummary, Trade
 
+Money = Literal["demo", "simulated", "paper", "real"]
+
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bot's history stands. ``head_hash`` is hexadecimal."""
+    """Where the history stands. ``money`` is what is traded with, ``head_hash`` hexadecimal."""
 
     identity: str
     demo: bool
@@ -22,6 +24,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime | None
     currency: str
     timezone: str
+    money: Money
     broker: str
     coa_version: int
     sessions: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -13,8 +14,12 @@ from aggregates.configuration import (
     SettingsChanged,
 )
 from config.clock import from_micros
+from config.setting_model import KEYS
 from eventstore.feed import Feed
 from projections.ledger_records import FOREVER, NOW, AsOf
+from runtime.query_records import Money
+
+_MONEY = ("BROKER_NAME", "ALPACA_PAPER")
 
 
 class Revision(NamedTuple):
@@ -32,6 +37,18 @@ class Revision(NamedTuple):
     changes: tuple[Change, ...]
     reason: str
     values: dict[str, str]
+
+
+def money_of(values: Mapping[str, str]) -> Money:
+    """What is traded with under these settings."""
+    chosen = {name: values.get(name, KEYS[name].default_text) for name in _MONEY}
+    # SIMULATED: a file beside the store plays the broker, and nothing leaves the machine
+    if chosen["BROKER_NAME"] == "SIMULATED":
+        return "simulated"
+    # ALPACA_PAPER=true: the broker plays, too; IBKR's port alone does not tell
+    if chosen["BROKER_NAME"] == "ALPACA" and chosen["ALPACA_PAPER"] == "true":
+        return "paper"
+    return "real"
 
 
 def revisions(feed: Feed, as_of: AsOf = NOW) -> list[Revision]:

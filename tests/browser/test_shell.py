@@ -56,7 +56,8 @@ def test_the_header_says_who_is_signed_in_and_lets_them_out(provisioned: Any) ->
     client = provisioned.client("operator")
     page = client.get("/").text
     ribbon = page.partition('<div class="ribbon')[2].partition('<div class="bar"')[0]
-    assert "LIVE" in ribbon
+    assert "TEST" in ribbon
+    assert "simulated broker, no real money" in ribbon
     assert "operator" in ribbon
     assert '<form class="inline" method="post" action="/sign-out">' in ribbon
     assert client.post("/sign-out").status_code == 303

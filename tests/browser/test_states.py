@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aggregates.configuration import AdoptSettings
 from config.clock import VirtualClock
 from config.paths import DataFolder
 from runtime.queries import Queries
@@ -125,9 +126,10 @@ def test_a_page_holds_still_while_the_bot_writes(growing: Any) -> None:
 
 
 def test_live_books_say_so(growing: Any) -> None:
+    growing.do(AdoptSettings, values={"BROKER_NAME": "IBKR"}, reason="the gateway is there")
     queries = Queries(growing.folder)
     page = words(create_app(queries).test_client(), "/")
-    assert "LIVE" in page
+    assert "LIVE real money" in page
     assert "TEST" not in page
     assert "no trading day has begun" in page
     queries.close()

@@ -18,6 +18,7 @@ from aggregates.configuration import (
     SettingsMoved,
     merged,
 )
+from runtime.settings_history import money_of
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 WHEN = {"occurred_at": NOW, "effective_date": date(2026, 3, 2)}
@@ -131,3 +132,16 @@ def test_several_changes_come_to_one() -> None:
     assert merged([there, of(("B", "", "x")), of(("A", "2", "3"))]) == of(
         ("A", "1", "3"), ("B", "", "x")
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "money"),
+    [
+        ({}, "simulated"),
+        ({"BROKER_NAME": "ALPACA"}, "paper"),
+        ({"BROKER_NAME": "ALPACA", "ALPACA_PAPER": "false"}, "real"),
+        ({"BROKER_NAME": "IBKR"}, "real"),
+    ],
+)
+def test_what_is_traded_with_follows_from_the_broker(values: dict[str, str], money: str) -> None:
+    assert money_of(values) == money
