@@ -38,6 +38,7 @@ from projections.base import Progress, no_progress
 from projections.ledger import Ledger
 from runtime.keys import key_ring
 from runtime.signers import follow_line, last_introduction, own_line, signer_of, signers
+from runtime.signer_proofs import is_proven
 from runtime.views import Views, identity_of
 from security.signing import VerifierKey
 
@@ -134,16 +135,21 @@ def keep_checkpoint(
     write_atomically(folder.checkpoint(position), note.encode())
     signed = parse(note.encode(), str(folder.checkpoint(position)))
     if by.leaving is not None:
-        _publish_signer(folder, feed, tree, signed, by.leaving.verifier)
+        _publish_signer(folder, feed, tree, signed, by.leaving.verifier, by.current.verifier)
     return signed
 
 
 def _publish_signer(
-    folder: DataFolder, feed: Feed, tree: MerkleNodes, signed: SignedCheckpoint, old: VerifierKey
+    folder: DataFolder,
+    feed: Feed,
+    tree: MerkleNodes,
+    signed: SignedCheckpoint,
+    old: VerifierKey,
+    new: VerifierKey,
 ) -> None:
     """The proof that the old key's history introduces the new one, beside the checkpoints."""
     found = last_introduction(feed, signed.checkpoint.size)
-    if found is None or folder.signer_proof(found[0]).exists():
+    if found is None or is_proven(folder.signer_proof(found[0]), str(old), str(new)):
         return
     number, position = found
     row, previous = stored_row(feed, position), stored_row(feed, position - 1).hash

@@ -18,6 +18,7 @@ from runtime.bot_state import is_open
 from runtime.dispatch import Dispatcher, Recorded
 from runtime.followed import Followed
 from runtime.keys import committed_generation, open_vault, vault_ring
+from runtime.signer_proofs import is_proven
 from runtime.version import VERSION
 from security.archive import check_recipient
 from security.data_keys import KeyRing
@@ -138,8 +139,10 @@ class Custody:
 
     def _signer_proven(self) -> bool:
         """The newest signing key is introduced under the one before, which may be forgotten."""
-        changes = len(self._line.now.signers) - 1
-        return changes > 0 and self.folder.signer_proof(changes).exists()
+        signers = self._line.now.signers
+        if len(signers) < 2:
+            return False
+        return is_proven(self.folder.signer_proof(len(signers) - 1), *signers[-2:])
 
     def dispatcher(self, actor: str) -> Dispatcher:
         """The line of keys grows with every rotation, so it is not loaded anew for each."""

@@ -27,6 +27,7 @@ from runtime.custody import Custody, create_custody
 from runtime.json_log import append_line
 from runtime.settings_files import secret_contents
 from runtime.views import Views
+from security.locking import locked
 
 Progress = Callable[[str], None]
 
@@ -88,7 +89,7 @@ def resume(folder: DataFolder, clock: Clock) -> str:
     """
     if not folder.provisioning.exists():
         return ""
-    if is_open(folder):
+    if _is_committed(folder):
         Custody.open(folder, clock).close()  # the vault finishes its own part first
         finish(folder, clock, lambda _step: None)
         return "A provisioning that was interrupted is finished: the bot is whole."
@@ -100,6 +101,14 @@ def resume(folder: DataFolder, clock: Clock) -> str:
     )
     _log(folder, clock, said)
     return said
+
+
+def _is_committed(folder: DataFolder) -> bool:
+    """Looked at under the vault's lock: pages that are still at it commit first, or are dropped."""
+    if not folder.storage.is_dir():
+        return False
+    with locked(folder.storage):
+        return is_open(folder)
 
 
 def finish(folder: DataFolder, clock: Clock, progress: Progress) -> None:

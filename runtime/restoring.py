@@ -10,13 +10,16 @@ import os
 from contextlib import closing
 from pathlib import Path
 
+from aggregates.keys import STREAM, KeysRotated
 from config.clock import Clock
 from config.failpoints import reach
 from config.paths import DataFolder
+from eventstore.errors import UnknownEvent
+from eventstore.feed import Feed
 from runtime.custody import Custody, Fresh
 from runtime.keys import committed_generation
 from security.archive import recovered
-from security.data_keys import KeyRing
+from security.data_keys import KeyRing, MissingKey
 from security.durable import put_whole
 from security.keyfile import KeyFileError
 from security.locking import locked
@@ -38,6 +41,8 @@ def restore_keys(
     with locked(folder.storage):
         number = committed_generation(folder)
         found = recovered(folder.storage / "gen", number, identity)
+        keys = KeyRing(read_history(found.contents[DATA_KEYS]))
+        _check_told(folder, keys, number, found.manifest_hash)
         if not folder.vault.exists():
             put_whole(folder.vault, f"{found.vault}\n".encode(), reach)
         vault = Vault.make(folder.storage, os.environ, fresh, reach)
@@ -50,9 +55,30 @@ def restore_keys(
         if not vault.current.is_symlink():
             vault.current.unlink(missing_ok=True)
         vault.drop(number + 1)
-        keys = KeyRing(read_history(found.contents[DATA_KEYS]))
         with closing(Custody(folder, clock, vault, fresh, keys)) as custody:
             made = vault.prepare(number + 1, found.contents, fresh, previous=found.manifest_hash)
             dispatch = custody.dispatcher("recovery")
             custody.put_in_force(made, dispatch, (), f"restore-keys:{number + 1}")
     return number + 1, vault.root_key
+
+
+def _check_told(folder: DataFolder, keys: KeyRing, number: int, manifest_hash: str) -> None:
+    """The archives must be those of the history: anybody can encrypt to a recovery recipient.
+
+    Whoever has no data key can neither write the event that names a manifest nor open it.
+    """
+    told = ""
+    try:
+        with closing(Feed(folder.events, keys)) as feed:
+            for row in reversed(feed.stream(STREAM)):
+                event = feed.event(row)
+                if isinstance(event, KeysRotated):
+                    told = event.manifest_hash if event.generation == number else ""
+                    break
+    except (UnknownEvent, MissingKey):
+        told = ""
+    if told != manifest_hash:
+        raise KeyFileError(
+            f"The archives of generation {number} in {folder.storage / 'gen'} are not those that "
+            "the history tells of. Nothing was changed; get them from a backup."
+        )

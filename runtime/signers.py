@@ -13,17 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from aggregates.errors import DomainError
 from aggregates.keys import STREAM, IntroduceSigner, SignerIntroduced
 from config.paths import DataFolder
-from eventstore.checkpoint import CheckpointMismatch, SignedCheckpoint, origin_of
+from eventstore.checkpoint import SignedCheckpoint, origin_of
 from eventstore.feed import Feed
 from eventstore.proofs import EntryProof, check_entry, read_proof
 from runtime.custody import SEED_BYTES, Custody
 from runtime.dispatch import Recorded
 from runtime.keys import committed_generation, open_vault
+from runtime.signer_proofs import introduced_by
 from runtime.views import identity_of
 from security.keyfile import KeyFileError, read_key, read_or_create_key
 from security.secret_names import SIGNING_KEY
@@ -127,19 +126,6 @@ def follow_line(folder: DataFolder, key: VerifierKey) -> list[VerifierKey]:
             check_entry(proof, line[-1], str(path))
             line.append(VerifierKey.parse(told.new_vkey, str(path)))
     return line
-
-
-def introduced_by(proof: EntryProof, where: str) -> SignerIntroduced:
-    """The event that a proof of the line discloses. Raises CheckpointMismatch."""
-    try:
-        if (proof.event.topic, proof.event.originator_id) == (SignerIntroduced.topic, STREAM):
-            return msgspec.json.decode(proof.payload, type=SignerIntroduced)
-    except msgspec.DecodeError:
-        pass
-    raise CheckpointMismatch(
-        f"{where} does not introduce a signing key. Nothing was changed; get it again from where "
-        "the checkpoints are kept."
-    )
 
 
 def own_line(folder: DataFolder, origin: str) -> list[VerifierKey]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from security.durable import Reach, put_whole
+from security.durable import Reach, put_whole, sync_folder
 from security.keyfile import KEY_BYTES, KeyFileError
 
 CREDENTIAL = "tradebot-root-key"
@@ -71,6 +71,7 @@ def make_root_key(
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             put_whole(path, fresh, reach)
+            sync_folder(path.parent.parent, reach)  # its folder may be new, too
         except OSError as e:
             raise KeyFileError(
                 f"The root key cannot be written to {path} ({e.strerror}). Nothing was started; "

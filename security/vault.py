@@ -31,8 +31,8 @@ from security.secret_names import DATA_KEYS, RECOVERY
 from security.vault_keys import read_history, write_history
 
 READS = 1000  # times that a reader may find its generation gone: two rotations during each read
-_LINK = re.compile(r"gen/(\d{6})", re.ASCII)
-_GENERATION = re.compile(r"(\d{6})(?:\.|\Z)", re.ASCII)
+_LINK = re.compile(r"gen/(\d{6,})", re.ASCII)
+_GENERATION = re.compile(r"(\d{6,})(?:\.|\Z)", re.ASCII)
 _NUMBER = re.compile(r"[0-9a-f]{32}", re.ASCII)
 FIXED_LINKS = ("keys", "secrets")
 
@@ -71,6 +71,7 @@ class Vault:
         make_root_key(number, environment, fresh(32), reach)
         vault = cls.open(storage, environment, reach)
         vault.gen.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(storage, reach)
         return vault
 
     # -- reading ---------------------------------------------------------------------------------
@@ -83,15 +84,16 @@ class Vault:
         """
         for _ in range(READS):
             number = self.linked()
-            if self._read is not None and self._read.number == number:
-                return self._read
+            found = self._read  # the one for this call: other threads share the field
+            if found is not None and found.number == number:
+                return found
             try:
-                self._read = self.read(number)
+                found = self._read = self.read(number)
             except FileNotFoundError as e:
                 if self.linked() == number:
                     raise VaultDamaged(Path(e.filename), "is missing") from None
                 continue
-            return self._read
+            return found
         raise KeyFileError("The keys change faster than they can be read; try again.")
 
     def read(self, number: int) -> Generation:

@@ -1,5 +1,7 @@
 """A provisioned bot in custody: changes with their rotation, refusals, full disks, many threads."""
 
+import base64
+import hashlib
 import os
 import resource
 import shutil
@@ -12,9 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyrage
 import pytest
 from click.testing import CliRunner
+from cryptography.fernet import Fernet
 
 from aggregates.base import Command
 from aggregates.books import OpenBooks
@@ -30,6 +34,7 @@ from runtime.cli import main
 from runtime.custody import Custody, create_custody
 from runtime.keys import key_ring
 from runtime.restoring import restore_keys
+from security.archive import archive_files, open_archive
 from security.data_keys import MissingKey
 from security.generation import VaultDamaged, WrongRootKey
 from security.keyfile import KeyFileError
@@ -354,4 +359,31 @@ def test_another_recovery_key_changes_nothing(custody: Custody) -> None:
         with pytest.raises(KeyFileError, match="Nothing was changed"):
             restore_keys(custody.folder, VirtualClock(NOW), identity)
     assert sorted(custody.folder.storage.rglob("*")) == before
+    assert state(custody) == (3, 1, "1")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_archives_that_somebody_else_encrypted_are_refused(custody: Custody, whole: bool) -> None:
+    """age says for whom a file is, never from whom; the recovery recipient is no secret."""
+    now, identity = custody.generation(), str(PERSON)
+    kept, data_keys = archive_files(now.folder.parent, now.number)
+    recipient = [pyrage.x25519.Identity.from_str(identity).to_public()]
+    forged = open_archive(kept, identity)
+    own = Fernet.generate_key()
+    token = Fernet(own).encrypt(b"SMTP_PASSWORD=mine")
+    manifest = forged.manifest
+    if whole:  # with a manifest that fits, in both files
+        listed = msgspec.json.decode(manifest)
+        listed["files"]["secrets/.env.enc"] = hashlib.sha256(token).hexdigest()
+        manifest = msgspec.json.encode(listed)
+    keys = forged.keys | {"env": base64.urlsafe_b64decode(own)}
+    made = msgspec.structs.replace(
+        forged, keys=keys, secrets=forged.secrets | {"env": token}, manifest=manifest
+    )
+    other = msgspec.structs.replace(open_archive(data_keys, identity), manifest=manifest)
+    for path, content in ((kept, made), (data_keys, other)):
+        path.write_bytes(pyrage.encrypt(msgspec.json.encode(content), recipient))
+    told = "the history tells of" if whole else "holds another env than its manifest lists"
+    with pytest.raises(KeyFileError, match=told):
+        restore_keys(custody.folder, VirtualClock(NOW), identity)
     assert state(custody) == (3, 1, "1")

@@ -32,6 +32,7 @@ from runtime.queries import Queries
 from runtime.recovery_key import kept_file, new_recovery_key, recipient_of
 from runtime.settings_change import current_settings
 from security.keyfile import KeyFileError
+from security.locking import locked
 
 CLOCK = VirtualClock(datetime(2026, 3, 2, 15, 0, tzinfo=UTC))
 SECRET = "canary-4d1f0c-password"  # noqa: S105 - looked for in every file
@@ -247,3 +248,16 @@ def test_what_is_no_recovery_key_has_no_recipient(text: str) -> None:
 def test_a_recovery_key_does_not_show_itself() -> None:
     key: Any = new_recovery_key()
     assert key.identity not in repr(key)
+
+
+def test_a_provisioning_that_is_still_going_on_is_not_declared_dead(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.storage.mkdir(parents=True)
+    folder.provisioning.parent.mkdir(parents=True)
+    folder.provisioning.write_bytes(b"begun\n")
+    monkeypatch.setattr("security.locking.LONGEST_WAIT_S", 0.05)
+    with locked(folder.storage), pytest.raises(KeyFileError, match="Another process"):
+        resume(folder, CLOCK)
+    assert folder.provisioning.exists()
+    assert "starts anew" in resume(folder, CLOCK)

@@ -119,6 +119,19 @@ def test_the_old_key_is_forgotten_when_the_new_one_is_proven(custody: Custody) -
     assert len(custody.secret(SIGNING_KEY)) == 32
 
 
+def test_a_file_that_proves_nothing_makes_no_key_forgotten(custody: Custody) -> None:
+    introduce(custody)
+    proof = custody.folder.signer_proof(1)
+    proof.parent.mkdir(parents=True)
+    for junk in (b"{}", b""):
+        proof.write_bytes(junk)
+        custody.change(actor="ann", command_id=f"beside {junk!r}")
+        assert signers(custody.folder, ORIGIN).leaving is not None
+    checkpoint(custody)  # it is still signed by both, and puts the proof in its place
+    custody.change(actor="ann", command_id="after")
+    assert signers(custody.folder, ORIGIN).leaving is None
+
+
 def test_the_checkpoint_at_the_change_is_signed_by_both(changed: Custody) -> None:
     sizes = sorted(changed.folder.checkpoints.glob("*.checkpoint"))
     assert [path.read_text().count("\u2014") for path in sizes] == [1, 2, 1, 2, 1]
