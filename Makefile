@@ -21,7 +21,8 @@ ROOMS := aggregates brokers config eventstore exporters projections runtime scre
 ## make demo     five synthetic trading days, then the books (SERVE=1: and the pages)
 ## make run      the bot
 ## make test     all tests
-## make crash    kills at every step, pairs of kills, full disks, many writers (20 minutes)
+## make crash    kills at every step, pairs of kills, full disks, many writers, faults of brokers
+##               (30 minutes)
 ## make check    format, lint, types, imports, known patterns of unsafe code
 ## make bench    our speed against raw SQLite, hledger and beancount
 ## Options of the program follow in ARGS: make demo ARGS="--seed 7", make test ARGS="-k ledger"
@@ -38,7 +39,8 @@ test: $(PROJECT) $(PAGES)
 	@.venv/bin/pytest $(ARGS)
 
 crash: $(PROJECT)
-	@PROGRAMME=full .venv/bin/pytest tests/crash tests/property/test_commands_model.py $(ARGS)
+	@PROGRAMME=full .venv/bin/pytest tests/crash tests/conformance \
+	  tests/property/test_commands_model.py $(ARGS)
 
 check: $(PROJECT)
 	.venv/bin/ruff format --check

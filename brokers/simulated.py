@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
 
 from aggregates.market import MINUTE, Bar, Quote
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, Money, exponent, from_scaled, to_scaled
@@ -18,28 +17,24 @@ from brokers.known_market import KnownMarket
 from brokers.market_data import MarketData
 from brokers.port import (
     Account,
+    Activity,
+    Asset,
     BrokerError,
     BrokerOrder,
     BrokerPosition,
     Capabilities,
     DuplicateOrder,
     Execution,
+    News,
     OrderRefused,
     OrderRequest,
+    SessionCalendar,
 )
 from brokers.simulated_fills import Fill, costs, fill_minute
 from brokers.simulated_refusals import draws_refusal, price_units, quantity_units
 from brokers.simulated_store import NewOrder, SimulatedStore
 from config.calendar import SessionHours
 from config.clock import EPOCH, Clock
-
-
-class SessionCalendar(Protocol):
-    """What the broker needs of ``config.calendar.TradingCalendar``."""
-
-    def session(self, day: date) -> SessionHours | None: ...
-
-    def settles_on(self, day: date) -> date: ...
 
 
 class SimulatedBroker:
@@ -117,6 +112,11 @@ class SimulatedBroker:
         self._catch_up()
         return Account(currency=self._currency, cash=self._store.cash().decimal)
 
+    def asset(self, symbol: str) -> Asset | None:
+        if not self._market.knows(symbol):
+            return None
+        return Asset(symbol=symbol, tradable=True, fractionable=True, halted=None)
+
     def positions(self) -> Sequence[BrokerPosition]:
         self._catch_up()
         return self._store.positions()
@@ -132,6 +132,14 @@ class SimulatedBroker:
     def fills_since(self, sequence: int) -> Sequence[Execution]:
         self._catch_up()
         return self._store.executions_since(sequence)
+
+    def activities(self, first: date) -> Sequence[Activity]:  # noqa: ARG002 - of the port
+        """None ever: costs are in the executions, and nothing else moves its cash."""
+        return ()
+
+    def news(self) -> News:
+        """It tells nothing by itself: always ask."""
+        return News(orders=(), ask=True)
 
     def submit(self, request: OrderRequest) -> BrokerOrder:
         """Accept a day order, or raise OrderRefused (nothing is kept of it) or DuplicateOrder."""

@@ -1,0 +1,182 @@
+"""The adapter to Alpaca, paper or live by its address (decision 0022).
+
+alpaca-py knows addresses, headers, paths and the stream; time-outs, exact numbers, what may be
+repeated and what an answer means are ours (``alpaca_http``, ``alpaca_wire``, ``alpaca_answers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from urllib.parse import quote as quoted
+
+import msgspec
+from alpaca.trading.client import TradingClient
+
+from aggregates.market import Bar, Quote
+from brokers.alpaca_data import AlpacaData
+from brokers.alpaca_fills import AlpacaFills
+from brokers.alpaca_http import Keys, Tell, Wire
+from brokers.alpaca_orders import AlpacaOrders
+from brokers.alpaca_stream import AlpacaStream
+from brokers.alpaca_wire import account, asset, position, rows, server_time
+from brokers.port import (
+    MAX_SKEW,
+    Account,
+    Activity,
+    Asset,
+    BrokerOrder,
+    BrokerPosition,
+    Capabilities,
+    Execution,
+    News,
+    OrderRequest,
+    SessionCalendar,
+)
+from config.clock import Clock
+from config.setting_forms import Secret
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how. Addresses are None for Alpaca's own; ``timeout_s`` is for each answer.
+
+    ``settle_s``: how long after an unclear answer an order may still turn up at Alpaca.
+    """
+
+    key_id: Secret
+    secret: Secret
+    paper: bool
+    timeout_s: float
+    retries: int
+    feed: str = "iex"
+    settle_s: float = 30.0
+    trading_url: str | None = None
+    data_url: str | None = None
+    stream_url: str | None = None
+
+
+class AlpacaBroker:
+    """Implements ``brokers.port.Broker``. For one thread; the stream runs in one of its own.
+
+    ``fills_from`` is where executions begin (UTC): early enough for every order that is open.
+    ``tell`` gets every request for the log; ``wake`` is called when the stream has news.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        clock: Clock,
+        calendar: SessionCalendar,
+        *,
+        fills_from: datetime,
+        tell: Tell,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        keys = Keys(access.key_id, access.secret)
+        self._clock = clock
+        self._wire = Wire(keys, access.timeout_s, access.retries, clock, tell)
+        self._client = TradingClient(
+            keys.key_id.reveal(), keys.secret.reveal(), paper=access.paper, raw_data=True,
+            url_override=access.trading_url,
+        )  # fmt: skip
+        self._client._session = self._wire
+        self._data = AlpacaData(self._wire, keys, access.data_url, access.feed, clock)
+        self._orders = AlpacaOrders(self._wire, self._client, clock, access.settle_s)
+        self._fills = AlpacaFills(
+            self._wire, self._client.get, self._orders.client_id, calendar, fills_from
+        )
+        self._stream = AlpacaStream(
+            keys, access.paper, access.stream_url, access.timeout_s, wake=wake
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            name="alpaca",
+            fractional=True,
+            quantity_step=Decimal("0.000000001"),
+            order_types=frozenset({"market", "limit", "stop"}),
+            long_equity=True,
+            inverse_etf=True,
+            long_put=False,
+            simulated=False,
+        )
+
+    # --- the account ------------------------------------------------------------------------
+
+    def self_check(self) -> Sequence[str]:
+        """Keys, account, clock and market data; refused keys raise KeysRefused."""
+        found = self._wire.read("the account", lambda: account(self._client.get_account()))
+        faults = [f"{fault} Clear it there before trading." for fault in found.faults]
+        if found.currency != "USD":
+            faults.append(f"The account is in {found.currency}; only USD is known here.")
+        asked = self._clock.now()
+        skew = self.clock() - asked
+        under_way = self._clock.now() - asked  # of this much nobody knows on which way it was spent
+        if abs(skew) - under_way > MAX_SKEW:
+            faults.append(
+                f"This machine's clock and Alpaca's differ by {skew.total_seconds():.0f} seconds. "
+                "Set this machine's clock right."
+            )
+        market = self._data.fault()
+        return faults + ([market] if market else []) + self._fills.contradictions
+
+    def clock(self) -> datetime:
+        return self._wire.read("its clock", lambda: server_time(self._client.get_clock()))
+
+    def account(self) -> Account:
+        """Cash as Alpaca states it: trades count at once, not when they settle."""
+        found = self._wire.read("the account", lambda: account(self._client.get_account()))
+        return Account(currency=found.currency, cash=found.cash)
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        found = self._wire.read(
+            "the positions",
+            lambda: [position(r) for r in rows(self._client.get_all_positions(), "positions")],
+        )
+        return sorted(found, key=lambda one: one.symbol)
+
+    def asset(self, symbol: str) -> Asset | None:
+        path = f"/assets/{quoted(symbol, safe='')}"
+        return self._wire.find(f"about {symbol}", lambda: asset(self._client.get(path)))
+
+    # --- orders -----------------------------------------------------------------------------
+
+    def submit(self, request: OrderRequest) -> BrokerOrder:
+        return self._orders.submit(request)
+
+    def order(self, client_order_id: str) -> BrokerOrder | None:
+        return self._orders.order(client_order_id)
+
+    def open_orders(self) -> Sequence[BrokerOrder]:
+        return self._orders.open_orders()
+
+    def cancel(self, client_order_id: str) -> None:
+        self._orders.cancel(client_order_id)
+
+    # --- fills and news ---------------------------------------------------------------------
+
+    def fills_since(self, sequence: int) -> Sequence[Execution]:
+        return self._fills.since(sequence)
+
+    def activities(self, first: date) -> Sequence[Activity]:
+        return self._fills.activities(first)
+
+    def news(self) -> News:
+        """The first call opens the stream."""
+        self._stream.start()
+        return self._stream.news()
+
+    # --- market data ------------------------------------------------------------------------
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self._data.quote(symbol)
+
+    def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
+        return self._data.bars(symbol, start, end)
+
+    def close(self) -> None:
+        """End the stream and every connection; orders stay at Alpaca."""
+        self._stream.close()
+        self._wire.close()
