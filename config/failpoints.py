@@ -54,6 +54,9 @@ STEPS = {
     "vault.generation.read_back": "a generation is on disk and reads as it was written",
     "vault.generation.dropped": "nothing is left of a generation that was not committed",
     "vault.generation.retired": "the folder of an older generation is gone, its archive stays",
+    "vault.root_key.written": "a new root key is on disk after its generation; nothing is recorded",
+    "vault.root_key.dropped": "the root key of a generation that was not committed is gone",
+    "vault.root_key.retired": "a root key is gone that no generation on disk is wrapped under",
     "vault.link.made": "a link is there under a temporary name",
     "vault.flip.replaced": "the new generation is in force, the link perhaps not on disk",
     # a change together with a rotation; what is between is the vault's and the store's

@@ -131,6 +131,10 @@ class DataFolder:
         """The ledger and what is exported beside it."""
         return self.output(identity) / "ledgers"
 
+    def ledger_files(self) -> list[Path]:
+        """The ledgers that are here, whatever their identity: one, in a folder of one bot."""
+        return sorted(self.root.glob("output/*/ledgers/*_BOT_ledger.db"))
+
     def ledger_snapshots(self, identity: str) -> Path:
         return self.output(identity) / "ledgers" / "snapshots"
 

@@ -6,7 +6,6 @@ bad value is told once. An answer names the keys and, but for secrets, their val
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from config.setting_windows import (
     supervisor_too_late,
     windows_out_of_order,
 )
+from config.this_machine import is_this_machine
 
 STRATEGIES = ("OPEN", "MID", "CLOSE")
 
@@ -133,19 +133,12 @@ def idle_within_session(s: Settings) -> str:
 
 def proxy_before_the_world(s: Settings) -> str:
     # WEB_ENABLED=false: nothing is served, to nobody.
-    if not s.WEB_ENABLED or s.TRUSTED_PROXY or _this_machine(s.WEB_HOST):
+    if not s.WEB_ENABLED or s.TRUSTED_PROXY or is_this_machine(s.WEB_HOST):
         return ""
     return (
         f"{shown(s, 'WEB_HOST')}, TRUSTED_PROXY is empty: pages for other machines need a proxy "
         "that encrypts; allowed without one: 127.0.0.1"
     )
-
-
-def _this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def not_yet(key: str, s: Settings) -> str:

@@ -36,9 +36,9 @@ from eventstore.proofs import check_entry, prove_entry, to_bytes
 from exporters.files import write_atomically
 from projections.base import Progress, no_progress
 from projections.ledger import Ledger
-from runtime.keys import key_ring
-from runtime.signers import follow_line, last_introduction, own_line, signer_of, signers
+from runtime.keys import keys_at_hand
 from runtime.signer_proofs import is_proven
+from runtime.signers import follow_line, last_introduction, own_line, signer_of, signers
 from runtime.views import Views, identity_of
 from security.signing import VerifierKey
 
@@ -172,19 +172,29 @@ def kept(folder: DataFolder) -> list[SignedCheckpoint]:
 # -- checking --------------------------------------------------------------------------------
 
 
+class Held(NamedTuple):
+    """A checkpoint that holds, and whether the books could be replayed, too."""
+
+    checkpoint: Checkpoint
+    books: bool
+
+
 def check_checkpoint(
     folder: DataFolder, path: Path, key: VerifierKey | None, progress: Progress = no_progress
-) -> Checkpoint:
+) -> Held:
     """Hold a signed checkpoint against the store, a replay of the ledger, and the live ledger.
 
-    The caller has verified the chain. Without a key, the data folder's own must have signed.
-    Raises CheckpointMismatch that says what does not fit; CheckpointUnreadable, KeyFileError.
+    The caller has verified the chain. Without a key, the data folder's own must have signed. Where
+    payloads are sealed under keys that are not here, such as in an imported history, the chain and
+    the root are held against it, and the books are not. Raises CheckpointMismatch that says what
+    does not fit; CheckpointUnreadable, KeyFileError.
     """
     signed = read_checkpoint(path)
     claimed = signed.checkpoint
-    with closing(Feed(folder.events, key_ring(folder))) as feed:
+    with closing(Feed(folder.events, keys_at_hand(folder))) as feed:
+        readable = _readable(feed, claimed.size)
         # an empty store has no name yet: an older copy put back is told by its length
-        origin = origin_of(identity_of(feed)) if feed.head().position else claimed.origin
+        origin = origin_of(identity_of(feed)) if readable else claimed.origin
         if claimed.origin != origin:
             raise CheckpointMismatch(
                 f"FOREIGN: {path} is a checkpoint of {claimed.origin}, but this store is "
@@ -199,8 +209,15 @@ def check_checkpoint(
         found = pins(feed, MerkleNodes.of(feed, claimed.size), sizes)
         same = [c.size for c in earlier if found[c.size] == Pin(c.root, c.head)]
         check_pin(feed, claimed, found[claimed.size], same)
-        _check_books(folder, feed, claimed, progress)
-    return claimed
+        if readable:
+            _check_books(folder, feed, claimed, progress)
+    return Held(claimed, readable)
+
+
+def _readable(feed: Feed, until: int) -> bool:
+    """Whether there is a payload, and the key of every epoch up to a position."""
+    row = feed.at(min(until, feed.head().position))
+    return row is not None and all(feed.keys.knows(n) or not n for n in range(row.key_epoch + 1))
 
 
 def _readable_before(folder: DataFolder, claimed: Checkpoint) -> list[Checkpoint]:

@@ -50,7 +50,8 @@ def load(source: Path, data_dir: Path, progress: Progress) -> None:
         click.echo(
             f"{history.chain.sealed:,} of its payloads are sealed, and an export holds no keys: "
             "`tbot verify` checks\nthe chain here, but no books can be built. To go on with this "
-            "bot here, restore its keys\nfrom its vault or with its recovery key."
+            "bot here, stop it there, copy\nits storage/VAULT and storage/gen here, too, then run\n"
+            f"  tbot restore-keys --data-dir {data_dir} --recovery-key FILE"
         )
         return
     click.echo(

@@ -54,9 +54,13 @@ def _fresh_seed(folder: DataFolder) -> bytes:
 def verify_checkpoint(data_dir: Path, path: Path, key: Path | None, progress: Progress) -> None:
     """Say that the checkpoint holds, or exit 1 with what does not."""
     signer = VerifierKey.read(key) if key is not None else None
-    claimed = check_checkpoint(DataFolder(data_dir), path, signer, progress)
-    click.echo(f"The checkpoint holds: {_words(claimed)}.")
-    click.echo(f"The books equal their replay under posting rules {claimed.rules_version}.")
+    held = check_checkpoint(DataFolder(data_dir), path, signer, progress)
+    click.echo(f"The checkpoint holds: {_words(held.checkpoint)}.")
+    if held.books:
+        rules = held.checkpoint.rules_version
+        click.echo(f"The books equal their replay under posting rules {rules}.")
+    else:
+        click.echo("The books were not replayed: the keys of the payloads are not here.")
 
 
 def entry(data_dir: Path, position: int, output: Path) -> None:

@@ -17,6 +17,7 @@ from brokers.simulated_store import SimulatedStore
 from config.paths import DataFolder
 from config.settings import Settings
 from runtime.mail import LONGEST_S, connected
+from runtime.settings_change import CONNECTED
 
 
 class Result(NamedTuple):
@@ -38,7 +39,7 @@ def try_connections(folder: DataFolder, settings: Settings) -> list[Result]:
 
 def try_broker(_folder: DataFolder, settings: Settings) -> Result:
     what = f"Broker {settings.BROKER_NAME}"
-    if settings.BROKER_NAME != "SIMULATED":
+    if settings.BROKER_NAME not in CONNECTED:
         return Result(
             what, False,
             "This version has no connection to it yet, so a bot at it could not trade. Choose "

@@ -22,11 +22,13 @@ from config.env_file import read_settings
 from config.paths import DataFolder
 from config.setting_keys import ENV, ENV_BOT
 from config.settings import Settings
+from eventstore.errors import HistoryBroken
 from runtime.bot_state import IDLE, is_open, state_of, write_state
 from runtime.build_check import check_books, log_fatal
 from runtime.custody import Custody
 from runtime.json_log import append_line
 from runtime.provisioning import resume
+from runtime.queries import Queries
 from runtime.run_lock import CannotStart, alone
 from runtime.settings_change import current_settings
 from runtime.settings_files import loose_files, refuse_stray_files
@@ -110,6 +112,7 @@ class Main:
             drop_token(self._folder)
             write_state(self._folder, "shutdown")
             self.log("INFO", "TradeBot has ended.")
+            say("TradeBot has ended.")
 
     def _mend(self) -> None:
         if said := resume(self._folder, self._clock):
@@ -121,6 +124,7 @@ class Main:
         folder = self._folder
         if is_open(folder):
             refuse_stray_files(folder)
+            self._verify()
             with closing(Custody.open(folder, self._clock)) as custody:
                 settings = current_settings(custody)
             with closing(Views.open(folder, settings.identity)) as views:
@@ -133,6 +137,18 @@ class Main:
             if loose := loose_files(folder):
                 raise CannotStart(" ".join(("Nothing was started.", *loose)))
         return None
+
+    def _verify(self) -> None:
+        """A history that does not hold is not served, and nothing is added to it."""
+        with closing(Queries(self._folder)) as queries:
+            found = queries.verify_now()
+        if not found.intact:
+            raise HistoryBroken(
+                f"The history in {self._folder.events} does not hold: event {found.bad_position:,} "
+                f"is bad: {found.reason}. Nothing was started and nothing was changed. Keep the "
+                "folder as it is, compare it with a backup, and see `tbot verify`."
+            )
+        self.log("INFO", f"The history holds: {found.position:,} events.")
 
     def _address(self, settings: Settings | None) -> Address | None:
         if settings is None:

@@ -10,6 +10,7 @@ from aggregates import chart_of_accounts, configuration
 from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import DomainError
 from aggregates.period import period_of
+from aggregates.users import Users
 from config.clock import SystemClock, from_micros
 from config.paths import DataFolder
 from eventstore.envelope import GENESIS
@@ -42,7 +43,9 @@ from projections.performance_queries import (
 from runtime import moments
 from runtime.chart_versions import ChartVersion, sheet_of, versions_of
 from runtime.event_view import event_view
-from runtime.keys import key_ring
+from runtime.evidence import cut_short
+from runtime.keys import key_ring, keys_at_hand
+from runtime.people_then import people_then
 from runtime.query_records import DayReport, EventView, Status
 from runtime.settings_history import Revision, money_of, revisions
 from runtime.ticks import CHANGES, Tick, ticks
@@ -115,7 +118,7 @@ class Queries:
     def _sources(self, now: datetime | None = None) -> moments.Sources:
         return moments.Sources(
             now=now or SystemClock().now(),
-            zone=lambda: self.books().timezone,
+            zone=self._zone,
             newest=self.newest(),
             position_at=self._history().position_at,
             effective_date=self._effective_date,
@@ -128,9 +131,18 @@ class Queries:
         if self._ticks is None:
             streams = {"settings": configuration.STREAM, "chart": chart_of_accounts.STREAM}
             changes = {kind: views.feed.times_of(name, CHANGES) for kind, name in streams.items()}
-            zone = views.books.books().timezone
+            zone = self._zone()
             self._ticks = ticks(views.trading.session_days(), changes, zone)
         return self._ticks
+
+    def _values(self, as_of: AsOf = NOW) -> dict[str, str]:
+        """The settings in force as texts; empty before there were any."""
+        found = self.settings(as_of)
+        return found[-1].values if found else {}
+
+    def _zone(self) -> str:
+        """The zone of the settings in force: that of displays and of "today"."""
+        return self._values().get("TIMEZONE", self.books().timezone)
 
     def _closes(self) -> dict[date, int | None]:
         return self._current().trading.session_days()
@@ -151,7 +163,7 @@ class Queries:
         charts = adoptions(views.feed, as_of)
         sessions = views.trading.session_days(as_of)
         last = max(sessions, default=None)
-        settings = revisions(views.feed, as_of)
+        settings = self._values(as_of)
         return Status(
             identity=books.identity,
             demo=books.demo,
@@ -159,8 +171,8 @@ class Queries:
             head_hash=head.hash.hex(),
             recorded_at=from_micros(head.recorded_at) if head.position else None,
             currency=books.currency,
-            timezone=books.timezone,
-            money="demo" if books.demo else money_of(settings[-1].values if settings else {}),
+            timezone=settings.get("TIMEZONE", books.timezone),
+            money="demo" if books.demo else money_of(settings),
             broker=books.broker_code,
             coa_version=charts[-1].chart.version if charts else 0,
             sessions=len(sessions),
@@ -278,6 +290,10 @@ class Queries:
         """Every revision of the settings that both clocks know, in order; the last is in force."""
         return revisions(self._history(), as_of)
 
+    def users(self, as_of: AsOf = NOW) -> Users:
+        """Everybody whom both clocks know, with the role and state of then."""
+        return people_then(self._history(), as_of)
+
     # -- trading days ----------------------------------------------------------------------
 
     def orders(self, as_of: AsOf = NOW, *, only_open: bool = False) -> list[OrderView]:
@@ -337,12 +353,14 @@ class Queries:
         stream: str = "",
         text: str = "",
         known_at: int | None = None,
+        without: str = "",
     ) -> list[EventView]:
         """Events with ``after < position < before``, filtered, never later than ``known_at``.
 
         ``topics`` are full topics or families ("Order"); ``stream`` a stream or a correlation id;
-        ``text`` occurs in the plain payload. Raises MissingKey when it is to be searched for where
-        payloads are sealed and their key is not here.
+        ``text`` occurs in the plain payload; ``without`` is a family that is left out. Raises
+        MissingKey when a text is to be searched for where payloads are sealed and their key is
+        not here.
         """
         bounds = [b for b in (before, None if known_at is None else known_at + 1) if b is not None]
         rows = self._history().page(
@@ -353,6 +371,7 @@ class Queries:
             topics=topics,
             stream=stream,
             text=text,
+            without=without,
         )
         return [event_view(self._history(), row) for row in rows]
 
@@ -368,5 +387,9 @@ class Queries:
 
     def verify_now(self, progress: Any = lambda *_: None) -> Verification:
         """Recompute every hash; open every payload and recompute every commitment whose key is
-        here."""
-        return verify(self._folder.events, key_ring(self._folder), progress)
+        here. A tail that was cut off is told by the ledger, kept checkpoints and the keys."""
+        found = verify(self._folder.events, keys_at_hand(self._folder), progress)
+        if not found.intact:
+            return found
+        missed = cut_short(self._folder)
+        return found._replace(bad_position=found.position + 1, reason=missed) if missed else found

@@ -190,6 +190,7 @@ def rebuild_ledger(
         raise
     finally:
         ledger.close()
+    partial.chmod(0o600)
     reach("rebuild.folded")
     sync(partial)
     reach("rebuild.synced")

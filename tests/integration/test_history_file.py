@@ -173,7 +173,7 @@ def altered(keeper: Any, *statements: str) -> None:
         (["DELETE FROM stored_events WHERE position > 6"], "ends at event 8"),
         (["DELETE FROM stored_events WHERE position > 6",
           "UPDATE head SET position = 6,"
-          " hash = (SELECT hash FROM stored_events WHERE position = 6)"], "it was cut short, as"),
+          " hash = (SELECT hash FROM stored_events WHERE position = 6)"], "it was cut short, or"),
     ],
 )  # fmt: skip
 def test_a_history_that_does_not_hold_is_not_written(

@@ -19,7 +19,7 @@ from config import failpoints
 from config.clock import VirtualClock
 from config.paths import DataFolder
 from config.settings import settings_from
-from eventstore.errors import StoreUnreadable
+from eventstore.errors import HistoryBroken, StoreUnreadable
 from eventstore.feed import Feed
 from eventstore.verification import verify
 from runtime import bot_state
@@ -30,7 +30,7 @@ from runtime.people import People
 from runtime.provisioning import STEPS, provision_bot, resume
 from runtime.queries import Queries
 from runtime.recovery_key import kept_file, new_recovery_key, recipient_of
-from runtime.settings_change import current_settings
+from runtime.settings_change import change_settings, current_settings
 from security.keyfile import KeyFileError
 from security.locking import locked
 
@@ -261,3 +261,25 @@ def test_a_provisioning_that_is_still_going_on_is_not_declared_dead(
         resume(folder, CLOCK)
     assert folder.provisioning.exists()
     assert "starts anew" in resume(folder, CLOCK)
+
+
+def test_a_history_that_does_not_hold_is_not_started(folder: DataFolder) -> None:
+    provision(folder)
+    with closing(sqlite3.connect(folder.events)) as store:
+        store.execute("DROP TRIGGER no_update")
+        store.execute("UPDATE stored_events SET actor = 'nobody' WHERE position = 2")
+        store.commit()
+    with pytest.raises(HistoryBroken, match=r"event 2 is bad.*Nothing was started"):
+        run(folder.root, None, CLOCK)
+    log = (folder.global_logs / "main_bot.log").read_text()
+    assert '"FATAL"' in log
+    assert "event 2 is bad" in log
+
+
+def test_displays_follow_the_time_zone_in_force(folder: DataFolder) -> None:
+    provision(folder)
+    with closing(Custody.open(folder, CLOCK)) as custody:
+        texts = {"TIMEZONE": "Europe/Berlin"}
+        change_settings(custody, texts, seen=1, actor="ann", reason="", command_id="berlin")
+    with closing(Queries(folder)) as queries:
+        assert queries.status().timezone == "Europe/Berlin"

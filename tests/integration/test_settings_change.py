@@ -307,3 +307,9 @@ def test_before_set_up_loose_permissions_are_said(tmp_path: Path, mode: int, cou
     said = loose_files(DataFolder(tmp_path))
     assert len(said) == count
     assert all(f"{mode:04o}" in line and "chmod 600" in line for line in said)
+
+
+def test_a_broker_without_a_connection_is_refused(make: Make) -> None:
+    texts = {"BROKER_NAME": "IBKR", "IBKR_ENABLED": "true", "IBKR_ACCOUNT": "DU1234567"}
+    with pytest.raises(SettingsRefused, match="no connection to it yet; allowed: SIMULATED"):
+        save(make(), 1, **texts)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyrage
 import pytest
+from click.testing import CliRunner
 
 from aggregates.base import Command
 from aggregates.books import AdoptRules, OpenBooks
@@ -20,6 +21,7 @@ from eventstore.checkpoint import CheckpointMismatch, SignedCheckpoint
 from projections.ledger import template_chart
 from projections.posting_rules import RULES_VERSION
 from runtime.checkpoints import check_checkpoint, checkpoint_now
+from runtime.cli import main
 from runtime.custody import Custody, create_custody
 from runtime.history_transfer import export_history
 from runtime.proving import consistency_proof, entry_proof
@@ -86,7 +88,7 @@ def test_the_vaults_key_signs_and_stays_the_same_over_rotations(custody: Custody
     custody.change(actor="ann", command_id="c")
     checkpoint(custody)
     assert custody.folder.checkpoint_vkey.read_text() == vkey
-    assert check_checkpoint(custody.folder, first, None) == signed.checkpoint
+    assert check_checkpoint(custody.folder, first, None) == (signed.checkpoint, True)
     assert not custody.folder.checkpoint_key.exists()
     assert not list(custody.folder.storage.rglob("*.key.partial"))
 
@@ -190,3 +192,27 @@ def test_proofs_and_the_exported_history_hold_after_a_change(
         consistency_proof(changed.folder, before, newest)
     export_history(changed.folder, tmp_path / "history.xz")
     assert strangers("history", tmp_path / "history.xz", key) == 0
+
+
+def test_an_imported_history_is_held_against_a_checkpoint_without_its_keys(
+    custody: Custody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint(custody)
+    kept, vkey = tmp_path / "kept.txt", tmp_path / "kept.vkey"
+    run = CliRunner().invoke(
+        main, ["checkpoint", "--data-dir", str(custody.folder.root), "-o", str(kept)]
+    )
+    assert run.exit_code == 0, run.output
+    file, there = tmp_path / "history.xz", str(tmp_path / "there")
+    export = ["export", "history", "--data-dir", str(custody.folder.root), "-o", str(file)]
+    assert CliRunner().invoke(main, export).exit_code == 0
+    load = ["import-history", str(file), "--data-dir", there]
+    assert CliRunner().invoke(main, load).exit_code == 0
+    held = ["verify", "--data-dir", there, "--checkpoint", str(kept), "--key", str(vkey)]
+    told = CliRunner().invoke(main, held)
+    assert (told.exit_code, "The books were not replayed" in told.output) == (0, True), told.output
+    # without its root key the bot's own history can still be verified and exported
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
+    told = CliRunner().invoke(main, ["verify", "--data-dir", str(custody.folder.root)])
+    assert (told.exit_code, "not opened" in told.output) == (0, True), told.output
+    assert CliRunner().invoke(main, export).exit_code == 0
