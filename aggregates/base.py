@@ -28,10 +28,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """A request in the imperative. ``at`` is when it is decided (UTC).
 
     ``circumstances`` are the fields that belong to the moment of asking, not to what is asked:
-    asked again with others, it is still the same command.
+    asked again with others, it is still the same command. ``added`` are fields that came later:
+    empty, they make it no other command than the one that was recorded without them.
     """
 
     circumstances: ClassVar[frozenset[str]] = frozenset({"at"})
+    added: ClassVar[frozenset[str]] = frozenset()
 
     at: datetime
     effective_date: date
@@ -75,7 +77,13 @@ def record(cls: type[T], command: Command, **more: Any) -> T:
 
 
 class Aggregate:
-    """One stream of events. ``decide`` methods check and emit; ``apply`` folds and cannot fail."""
+    """One stream of events. ``decide`` methods check and emit; ``apply`` folds and cannot fail.
+
+    ``decides_by_past``: False where no event of the past matters to the next one; then only their
+    number is asked for, which costs the same however many they are.
+    """
+
+    decides_by_past: ClassVar[bool] = True
 
     def __init__(self, stream: str) -> None:
         self.id = stream

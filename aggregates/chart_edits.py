@@ -162,7 +162,11 @@ class DeactivateAccount(AccountEdit, frozen=True, kw_only=True):
         if not account.active:
             why = f"{self.code} is not active."
         elif roles:
-            why = f"{', '.join(roles).capitalize()} posts to {self.code}; map it elsewhere first."
+            why = (
+                f"The role {roles[0]} posts to {self.code}; map it elsewhere first."
+                if len(roles) == 1
+                else f"The roles {', '.join(roles)} post to {self.code}; map them elsewhere first."
+            )
         elif below:
             why = f"{', '.join(below)} stands under {self.code}; move it first."
         elif self.held:

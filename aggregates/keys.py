@@ -34,6 +34,14 @@ class SignerIntroduced(Event, frozen=True, kw_only=True):
     reason: str
 
 
+@topic("Keys.Renewed")
+class KeysRenewed(Event, frozen=True, kw_only=True):
+    """A person had all keys renewed without another change; ``root_key``: that one, too."""
+
+    root_key: bool
+    reason: str
+
+
 class RecordRotation(Command, frozen=True, kw_only=True):
     """All of it belongs to the moment: asked again, the first rotation stands."""
 
@@ -55,6 +63,11 @@ class IntroduceSigner(Command, frozen=True, kw_only=True):
 
     old_vkey: str
     new_vkey: str
+    reason: str
+
+
+class RenewKeys(Command, frozen=True, kw_only=True):
+    root_key: bool
     reason: str
 
 
@@ -101,6 +114,10 @@ class Keys(Aggregate):
             "The new signing key was in use before. Nothing was changed; make another one.",
         )
         self.emit(record(SignerIntroduced, c))
+
+    def renew(self, c: RenewKeys) -> None:
+        check(bool(c.reason.strip()), "Renewing the keys needs a reason.")
+        self.emit(record(KeysRenewed, c))
 
     def apply(self, event: Event) -> None:
         match event:

@@ -95,6 +95,8 @@ class RecordResetLink(Command, frozen=True, kw_only=True):
 class UserActivity(Aggregate):
     """A list of facts: nothing is decided by them."""
 
+    decides_by_past = False
+
     def sign_in(self, c: RecordSignIn) -> None:
         self.emit(record(SignedIn, c))
 

@@ -115,10 +115,16 @@ class SignedOutEverywhere(Event, frozen=True, kw_only=True):
 
 
 class RegisterUser(Command, frozen=True, kw_only=True):
+    """``proof`` is a keyed hash of what was typed, in no event: with another password under the
+    same id it is another command. Empty without one."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"proof"})
+
     user_id: str
     name: str
     role: str
     email: str
+    proof: str = ""
 
 
 class ChangeRole(Command, frozen=True, kw_only=True):
@@ -141,12 +147,22 @@ class ReactivateUser(Command, frozen=True, kw_only=True):
 
 
 class ChangePassword(Command, frozen=True, kw_only=True):
+    """``proof`` as in ``RegisterUser``."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"proof"})
+
     user_id: str
     way: Literal["own", "link"]
+    proof: str = ""
 
 
 class EnrolSecondFactor(Command, frozen=True, kw_only=True):
+    """``proof`` as in ``RegisterUser``, of the app's secret."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"proof"})
+
     user_id: str
+    proof: str = ""
 
 
 class RemoveSecondFactor(Command, frozen=True, kw_only=True):

@@ -106,6 +106,7 @@ def command_content(command: Command) -> bytes:
     """What makes two commands the same: kind and every field but its circumstances."""
     content = (name for name in command.__struct_fields__ if name not in command.circumstances)
     fields = {name: getattr(command, name) for name in content}
+    fields = {name: value for name, value in fields.items() if value or name not in command.added}
     return _ENCODER.encode([type(command).__name__, fields])
 
 

@@ -159,13 +159,18 @@ class Feed:
         topics: tuple[str, ...] = (),
         stream: str = "",
         text: str = "",
+        without: str = "",
     ) -> list[Envelope]:
         """Rows with ``after < position < before`` that match the filters, in either order.
 
+        ``without`` is a family of topics that is left out.
         ``text`` occurs in the plain payload. Looking for it raises MissingKey where a key is not
         here; a payload that does not open holds nothing.
         """
         where, parameters = self._filter(topics, stream)
+        if without:
+            where += " AND NOT (topic > ? AND topic < ?)"
+            parameters += [f"{without}.", f"{without}/"]
         if text:  # what lies in clear is searched by SQLite, what is sealed row by row below
             where += " AND (key_epoch > 0 OR instr(CAST(state AS TEXT), ?) > 0)"
             parameters.append(text)

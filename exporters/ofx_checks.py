@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from itertools import islice
 from typing import NamedTuple
-from xml.etree.ElementTree import Element  # nosec B405 - of our own making
+from xml.etree.ElementTree import Element  # of our own making  # nosec B405
 
 from exporters.errors import ExportError
 from projections.posting_rules import ROUNDING_BOUND

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
-from xml.etree import ElementTree as ET  # nosec B405 - it writes
+from xml.etree import ElementTree as ET  # it writes  # nosec B405
 
 from ofxtools import models
 from ofxtools.header import make_header

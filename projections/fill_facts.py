@@ -101,7 +101,8 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
     """
     position = row[0]
     if row[4] != OrderFilled.schema_version:  # an older form is lifted by the codec
-        payload = encode(decode(row[3], row[4], payload, position, row[14]))
+        writer = row[14] if len(row) > 14 else ""  # a rebuild hands over the first columns alone
+        payload = encode(decode(row[3], row[4], payload, position, writer))
     f = _decode(payload)
     digits = exponent(f.currency) if f.currency != "USD" else 2
     return (

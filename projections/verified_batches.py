@@ -82,7 +82,7 @@ def _received(pipe: IO[bytes], store: Path, keys: KeyRing) -> Iterator[Batch]:
         (size,) = _LENGTH.unpack(head)
         if size > MESSAGE_MAX or len(body := pipe.read(size)) < size:
             break
-        message = marshal.loads(body)  # noqa: S302  # nosec B302 - our own process
+        message = marshal.loads(body)  # our own process  # noqa: S302  # nosec B302
         if message == "end":
             return
         if isinstance(message, int):
@@ -167,7 +167,7 @@ def main(store: str, until: str, view: str) -> None:
         out.flush()
         return monotonic() - begun
 
-    handed = marshal.load(sys.stdin.buffer)  # noqa: S302  # nosec B302 - our own process
+    handed = marshal.load(sys.stdin.buffer)  # our own process  # noqa: S302  # nosec B302
     keys = {epoch: DataKey(*key) for epoch, *key in handed}
     waited_s = 0.0
     try:

@@ -16,6 +16,7 @@ from config.paths import DataFolder
 from eventstore.application import Store
 from runtime.bot_state import is_open
 from runtime.dispatch import Dispatcher, Recorded
+from runtime.errors import RecordedAlready
 from runtime.followed import Followed
 from runtime.keys import committed_generation, open_vault, vault_ring
 from runtime.signer_proofs import is_proven
@@ -25,6 +26,7 @@ from security.data_keys import KeyRing
 from security.generation import MANIFEST, Generation, VaultDamaged
 from security.keyfile import KeyFileError
 from security.locking import locked
+from security.root_keys import RootKeys
 from security.secret_names import FINGERPRINT_KEY, GUARDED, NAMES, RECOVERY, SIGNING_KEY
 from security.vault import Vault
 from security.vault_keys import data_keys_of, fingerprint, key_fingerprints
@@ -50,6 +52,8 @@ class Custody:
     ) -> None:
         """``keys`` when the vault cannot give them: its files are damaged and made anew."""
         self.folder, self.clock = folder, clock
+        # asked before each change while nobody else can make one; raises when it must not be made
+        self.before_change: Callable[[], None] = lambda: None
         self._vault, self._fresh = vault, fresh
         self.store = Store(
             folder.events,
@@ -90,6 +94,11 @@ class Custody:
         self._vault.follow(lambda: self.store.head().key_epoch)
         return self._vault.in_force()
 
+    @property
+    def root_keys(self) -> RootKeys:
+        """Where the root keys lie; which of them is in use, the generation in force tells."""
+        return self._vault.roots
+
     def fingerprint(self, text: str) -> str:
         """An HMAC that names a secret in events and differences without telling it."""
         return fingerprint(self.secret(FINGERPRINT_KEY), "text", text.encode())
@@ -110,10 +119,12 @@ class Custody:
         actor: str,
         command_id: str,
         secrets: Mapping[str, Edit] | None = None,
+        new_root_key: bool = False,
     ) -> Recorded:
         """Carry out commands together with a rotation of everything: one batch, or nothing.
 
-        ``secrets`` gives for each secret that changes its new content from the present one. Asked
+        ``secrets`` gives for each secret that changes its new content from the present one;
+        ``new_root_key``: the new generation, and those after it, are under another one. Asked
         again under the same id, the first result is given and nothing rotates. Raises what the
         dispatcher raises, and KeyFileError (no room on the disk, a damaged file): then nothing was
         changed, unless the error says that the change is recorded.
@@ -127,13 +138,17 @@ class Custody:
             due = self._rotation(commands, before.number + 1)
             if done := dispatch.carried_out(*commands, due, command_id=command_id):
                 return done
+            self.before_change()
             contents = {name: before.secret(name) for name in NAMES}
             if self._signer_proven():
                 contents[SIGNING_KEY] = contents[SIGNING_KEY][:SEED_BYTES]
             for name, edit in edits.items():
                 contents[name] = edit(contents[name])
+            number, root = before.number + 1, before.root
+            if new_root_key:
+                root = self._vault.roots.new(number, self._fresh)
             made = self._vault.prepare(
-                before.number + 1, contents, self._fresh, previous=before.manifest_hash
+                number, contents, self._fresh, previous=before.manifest_hash, root=root
             )
             return self.put_in_force(made, dispatch, commands, command_id)
 
@@ -173,7 +188,10 @@ class Custody:
                 self._vault.recover(committed_generation(self.folder))
             raise
         reach("custody.recorded")
-        self._vault.recover(made.number)
+        try:
+            self._vault.recover(made.number)
+        except KeyFileError as e:
+            raise RecordedAlready(f"The change is recorded. {e}") from None
         reach("custody.in_force")
         self.store.keys.refresh()
         return done

@@ -167,6 +167,7 @@ HANDLERS: dict[type[Command], Handler] = {
     configuration.ChangeSettings: _settings(configuration.Configuration.change),
     keys.RecordRotation: _keys(keys.Keys.rotate),
     keys.IntroduceSigner: _keys(keys.Keys.introduce_signer),
+    keys.RenewKeys: _keys(keys.Keys.renew),
     instruments.RegisterInstrument: _register,
     instruments.RenameInstrument: _instrument(instruments.Instrument.rename),
     instruments.RecordSplit: _instrument(instruments.Instrument.split),
@@ -237,6 +238,7 @@ ROTATES = (
     users.RemoveSecondFactor,
     users.UseRecoveryCode,
     keys.IntroduceSigner,
+    keys.RenewKeys,
     keys.RecordRotation,
 )
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable
 
-from aggregates.base import Command
+from aggregates.base import Command, check
 from aggregates.configuration import STREAM as CONFIGURATION
 from aggregates.configuration import Configuration
 from aggregates.errors import DomainError
@@ -134,7 +134,10 @@ class People:
         }
         if found := {field: text for field, text in faults.items() if text}:
             raise FormFaults(found)
-        command = self._command(RegisterUser, user_id=user_id, name=name, role=role, email=email)
+        command = self._command(
+            RegisterUser, user_id=user_id, name=name, role=role, email=email,
+            proof=self._proof(password) if password else "",
+        )  # fmt: skip
         self._change(command, actor, command_id, self._password(user_id, password))
         return user_id
 
@@ -147,11 +150,27 @@ class People:
         self, user_id: str, role: str, reason: str, *, actor: str, command_id: str
     ) -> None:
         command = self._command(ChangeRole, user_id=user_id, role=role, reason=reason, by=actor)
-        self._change(command, actor, command_id)
+        self._change(command, actor, command_id, self._admin_left(user_id))
 
     def deactivate(self, user_id: str, reason: str, *, actor: str, command_id: str) -> None:
         command = self._command(DeactivateUser, user_id=user_id, reason=reason)
-        self._change(command, actor, command_id)
+        self._change(command, actor, command_id, self._admin_left(user_id))
+
+    def _admin_left(self, leaving: str) -> Edit:
+        """Changes no proof; refuses to leave nobody who can administer. Who never set a password
+        cannot sign in, and only another admin makes a link to set one."""
+
+        def edit(kept: Credentials) -> Credentials:
+            admins = {p.id for p in self.users.people.values() if p.active and p.role == "admin"}
+            able = {user_id for user_id in admins if kept.of(user_id).password}
+            check(
+                leaving not in able or len(able) > 1 or len(admins) == 1,
+                f"There is no other admin who can sign in than {self.users.people[leaving].name}. "
+                "Nothing was changed. Let another admin set a password first.",
+            )
+            return kept
+
+        return edit
 
     def reactivate(self, user_id: str, reason: str, *, actor: str, command_id: str) -> None:
         command = self._command(ReactivateUser, user_id=user_id, reason=reason)
@@ -169,7 +188,7 @@ class People:
             found["present"] = "That is not your present password"
         if found:
             raise FormFaults(found)
-        command = self._command(ChangePassword, user_id=user_id, way="own")
+        command = self._command(ChangePassword, user_id=user_id, way="own", proof=self._proof(new))
         self._change(command, actor, command_id, self._password(user_id, new))
 
     def set_password(self, user_id: str, new: str, *, actor: str, command_id: str) -> None:
@@ -177,7 +196,7 @@ class People:
         person = self.users.people[user_id]
         if fault := self.password_fault(new, person.name):
             raise FormFaults({"new": fault})
-        command = self._command(ChangePassword, user_id=user_id, way="link")
+        command = self._command(ChangePassword, user_id=user_id, way="link", proof=self._proof(new))
         self._change(command, actor, command_id, self._password(user_id, new))
 
     def new_factor(self) -> str:
@@ -189,7 +208,7 @@ class People:
     ) -> list[str]:
         """Recovery codes, to be shown once. ``code`` shows that the app has the secret.
 
-        Raises FormFaults.
+        Raises FormFaults; DomainError when it was enrolled before: other codes are in force then.
         """
         if totp.step_of(secret, code.replace(" ", ""), self.custody.clock.now()) is None:
             raise FormFaults({"code": "That is not the app's present code; type the newest one"})
@@ -199,8 +218,9 @@ class People:
             hashes = tuple(totp.recovery_hash(kept.pepper, c) for c in codes)
             return kept.having(user_id, totp=secret, recovery=hashes)
 
-        command = self._command(EnrolSecondFactor, user_id=user_id)
-        self._change(command, actor, command_id, edit)
+        command = self._command(EnrolSecondFactor, user_id=user_id, proof=self._proof(secret))
+        done = self._change(command, actor, command_id, edit)
+        check(not done.repeated, "There is a second factor already; its codes were shown once.")
         return codes
 
     def remove_factor(self, user_id: str, reason: str, *, actor: str, command_id: str) -> None:
@@ -223,10 +243,10 @@ class People:
 
         command = self._command(UseRecoveryCode, user_id=user_id)
         try:
-            self._change(command, user_id, command_id, edit)
+            # another code may have come under this id before: this one is not used up then
+            return not self._change(command, user_id, command_id, edit).repeated
         except DomainError:
             return False
-        return True
 
     def sign_out_everywhere(self, user_id: str, *, actor: str, command_id: str) -> None:
         """Ends every session by event; nothing that the vault guards changes."""
@@ -247,6 +267,9 @@ class People:
         found = read_credentials(self.custody.secret(SECRET))
         return found or Credentials(pepper=self._random(passwords.PEPPER_BYTES))
 
+    def _proof(self, typed: str) -> str:
+        return self.custody.fingerprint(f"proof:{typed}")
+
     def _password(self, user_id: str, password: str) -> Edit:
         def edit(kept: Credentials) -> Credentials:
             if not password:
@@ -263,13 +286,14 @@ class People:
 
     def _change(
         self, command: Command, actor: str, command_id: str, edit: Edit | None = None
-    ) -> None:
+    ) -> Recorded:
         def edited(content: bytes) -> bytes:
             kept = read_credentials(content)
             before = kept or Credentials(pepper=self._random(passwords.PEPPER_BYTES))
             return write_credentials(edit(before) if edit else before)
 
-        self.custody.change(command, actor=actor, command_id=command_id, secrets={SECRET: edited})
+        secrets = {SECRET: edited}
+        return self.custody.change(command, actor=actor, command_id=command_id, secrets=secrets)
 
 
 def _id_of(command_id: str) -> str:

@@ -1,7 +1,7 @@
 """The keys made anew with the recovery key: the root key is lost, or a file of the vault damaged.
 
 What the archives of the committed generation hold is put under new keys, as a rotation like any
-other: with an event, and under the root key that is there or else a new one.
+other: with an event, and under the root key that it had, if that is here, or else a new one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def restore_keys(
         _check_told(folder, keys, number, found.manifest_hash)
         if not folder.vault.exists():
             put_whole(folder.vault, f"{found.vault}\n".encode(), reach)
-        vault = Vault.make(folder.storage, os.environ, fresh, reach)
+        vault = Vault.open(folder.storage, os.environ, reach)
         if vault.number != found.vault:
             raise KeyFileError(
                 f"The archives in {folder.storage / 'gen'} are of vault {found.vault}, and "
@@ -55,11 +55,14 @@ def restore_keys(
         if not vault.current.is_symlink():
             vault.current.unlink(missing_ok=True)
         vault.drop(number + 1)
+        root = vault.roots.instead_of(found.root_key, number + 1, fresh)
         with closing(Custody(folder, clock, vault, fresh, keys)) as custody:
-            made = vault.prepare(number + 1, found.contents, fresh, previous=found.manifest_hash)
+            made = vault.prepare(
+                number + 1, found.contents, fresh, previous=found.manifest_hash, root=root
+            )
             dispatch = custody.dispatcher("recovery")
             custody.put_in_force(made, dispatch, (), f"restore-keys:{number + 1}")
-    return number + 1, vault.root_key
+    return number + 1, Path(root.where)
 
 
 def _check_told(folder: DataFolder, keys: KeyRing, number: int, manifest_hash: str) -> None:

@@ -20,7 +20,7 @@ from pyrage import x25519
 
 from security.data_keys import DataKey
 from security.durable import Reach, put, sync_folder, take
-from security.generation import Generation, Manifest, VaultDamaged
+from security.generation import Generation, VaultDamaged, read_manifest
 from security.keyfile import KeyFileError
 from security.secret_names import DATA_KEYS, secret_file
 
@@ -102,19 +102,13 @@ def _identity(text: str) -> str:
     return next((line for line in lines if line.startswith("AGE-SECRET-KEY-")), "")
 
 
-def _files_of(manifest: bytes, path: Path) -> dict[str, str]:
-    """SHA-256 of each file as a manifest lists them; whether it is the right one, its hash says."""
-    try:
-        return msgspec.json.decode(manifest, type=Manifest).files
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise VaultDamaged(path, "holds no manifest that this version can read") from None
-
-
 class Recovered(NamedTuple):
-    """A generation out of its archives: its vault, its manifest's hash, every secret."""
+    """A generation out of its archives: its vault, its manifest's hash, the check value of its root
+    key, every secret."""
 
     vault: str
     manifest_hash: str
+    root_key: str
     contents: dict[str, bytes]
 
     def __repr__(self) -> str:
@@ -130,10 +124,12 @@ def recovered(gen: Path, number: int, identity: str) -> Recovered:
     for path, part in zip(paths, parts, strict=True):
         if (part.vault, part.generation, part.manifest) != (first.vault, number, first.manifest):
             raise VaultDamaged(path, f"is not of generation {number}")
-        files = _files_of(part.manifest, path)
+        manifest = read_manifest(path, part.manifest)  # whether it is true, its hash says
         for name, key in part.keys.items():
             token = part.secrets[name]
-            if hashlib.sha256(token).hexdigest() != files.get(secret_file(name)):
+            if hashlib.sha256(token).hexdigest() != manifest.files.get(secret_file(name)):
                 raise VaultDamaged(path, f"holds another {name} than its manifest lists")
             contents[name] = Fernet(base64.urlsafe_b64encode(key)).decrypt(token)
-    return Recovered(first.vault, hashlib.sha256(first.manifest).hexdigest(), contents)
+    root_key = read_manifest(paths[0], first.manifest).root_key
+    manifest_hash = hashlib.sha256(first.manifest).hexdigest()
+    return Recovered(first.vault, manifest_hash, root_key, contents)

@@ -36,10 +36,6 @@ class VaultDamaged(KeyFileError):
         super().__init__(f"{path} {why}. {HOW_TO_RESTORE}")
 
 
-class WrongRootKey(KeyFileError):
-    """The root key is a key, but not that of this vault."""
-
-
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``files`` has the SHA-256 of each file; ``previous`` the hash of the manifest before.
 
@@ -68,7 +64,7 @@ class Generation:
         self.folder, self.manifest = folder, manifest
         self.number = manifest.generation
         self.manifest_bytes, self.manifest_hash = data, _sha256(data)
-        self._root, self._files = root, files
+        self.root, self._files = root, files
 
     def secret(self, name: str) -> bytes:
         """The content; empty when this generation was made by a version without that secret."""
@@ -87,7 +83,7 @@ class Generation:
         wrapped = self._files[key_file(name)]
         belongs_to = bound(self.manifest.vault, self.number, name)
         try:
-            return AESSIV(self._root.wrap).decrypt(wrapped, belongs_to)
+            return AESSIV(self.root.wrap).decrypt(wrapped, belongs_to)
         except (InvalidTag, ValueError):
             raise VaultDamaged(
                 self.folder / key_file(name), f"is no key of generation {self.number}"
@@ -101,24 +97,21 @@ class Generation:
         return [name for name in NAMES if key_file(name) in self._files]
 
 
-def read_generation(folder: Path, vault: str, number: int, root: RootKey) -> Generation:
+FindRoot = Callable[[str, Path], RootKey]  # check value, manifest
+
+
+def read_generation(folder: Path, vault: str, number: int, find_root: FindRoot) -> Generation:
     """Everything of one generation, each file held against the manifest.
 
-    Raises FileNotFoundError when a file is not there, VaultDamaged, WrongRootKey.
+    ``find_root`` gives the key that the manifest names. Raises FileNotFoundError when a file is not
+    there, VaultDamaged, and what ``find_root`` raises.
     """
     path = folder / MANIFEST
     data = take(path)
-    try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise VaultDamaged(path, "is no manifest that this version can read") from None
+    manifest = read_manifest(path, data)
     if (manifest.vault, manifest.generation) != (vault, number):
         raise VaultDamaged(path, f"is not that of generation {number} of vault {vault}")
-    if manifest.root_key != root.check_value(vault):
-        raise WrongRootKey(
-            f"{root.where} is not the root key that {path} was made under (vault {vault}). Nothing "
-            "was started; put the right one there: the file bears the vault's number."
-        )
+    root = find_root(manifest.root_key, path)
     if manifest != manifest.sealed(root):
         raise VaultDamaged(path, "was changed")
     files = {relative: take(folder / relative) for relative in _listed(path, manifest)}
@@ -126,6 +119,24 @@ def read_generation(folder: Path, vault: str, number: int, root: RootKey) -> Gen
         if _sha256(content) != manifest.files[relative]:
             raise VaultDamaged(folder / relative, "was changed or cut off")
     return Generation(folder, manifest, data, root, files)
+
+
+def read_manifest(path: Path, data: bytes) -> Manifest:
+    """As it is written there: whether it is true, its seal tells. Raises VaultDamaged."""
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise VaultDamaged(path, "is no manifest that this version can read") from None
+
+
+def root_key_of(folder: Path) -> str:
+    """The check value of the root key that a generation is wrapped under; "" when its manifest is
+    not there whole: it was not written to its end, or its removal was begun."""
+    path = folder / MANIFEST
+    try:
+        return read_manifest(path, take(path)).root_key
+    except (FileNotFoundError, VaultDamaged):
+        return ""
 
 
 def _listed(path: Path, manifest: Manifest) -> list[str]:
@@ -173,7 +184,7 @@ def write_generation(
     put(folder / MANIFEST, msgspec.json.format(manifest), reach)
     for part in (folder / "keys", folder / "secrets", folder, folder.parent):
         sync_folder(part, reach)
-    made = read_generation(folder, vault, number, root)
+    made = read_generation(folder, vault, number, lambda *_: root)
     for name in NAMES:
         if made.secret(name) != contents.get(name, b""):
             raise VaultDamaged(folder / secret_file(name), "does not read as it was written")

@@ -19,8 +19,17 @@ from security.durable import Reach, put_whole, sync_folder
 from security.keyfile import KEY_BYTES, KeyFileError
 
 CREDENTIAL = "tradebot-root-key"
+END = ".root-key"
 OTHERS = 0o077
 OTHERS_WRITE = 0o022
+
+
+class RootKeyFault(KeyFileError):
+    """One that is missing or cannot be used. ``nothing`` says what was therefore not done."""
+
+    def __init__(self, path: Path, why: str, then: str, nothing: str = "started") -> None:
+        super().__init__(f"The root key: {path} {why}. Nothing was {nothing}; {then}.")
+        self.parts = path, why, then
 
 
 class RootKey:
@@ -46,16 +55,19 @@ def _derived(key: bytes, purpose: bytes, length: int) -> bytes:
 
 
 def root_key_file(vault: str, environment: Mapping[str, str]) -> Path:
-    """Where the key of this vault lies: the credential of systemd's unit, else the user's file."""
-    if (credential := _credential(environment)) is not None:
-        return credential
+    """Where the first key of this vault lies: systemd's credential, else the user's file."""
+    return credential_of(environment) or config_folder(environment) / f"{vault}{END}"
+
+
+def config_folder(environment: Mapping[str, str]) -> Path:
+    """The user's own, in which root keys lie that no unit hands over."""
     own = environment.get("XDG_CONFIG_HOME", "")
     # the XDG specification: a path that is not absolute is to be ignored
     config = Path(own) if own.startswith("/") else Path.home() / ".config"
-    return config / "tradebot" / f"{vault}.root-key"
+    return config / "tradebot"
 
 
-def _credential(environment: Mapping[str, str]) -> Path | None:
+def credential_of(environment: Mapping[str, str]) -> Path | None:
     """systemd's LoadCredential= or LoadCredentialEncrypted= gave this unit a root key."""
     folder = environment.get("CREDENTIALS_DIRECTORY", "")
     path = Path(folder) / CREDENTIAL
@@ -81,18 +93,22 @@ def make_root_key(
 
 
 def read_root_key(vault: str, environment: Mapping[str, str]) -> RootKey:
-    """The root key of a vault. Raises KeyFileError that names the file and what to do."""
+    """The first root key of a vault. Raises RootKeyFault."""
     path = root_key_file(vault, environment)
-    credential = path == _credential(environment)
-    _check_folder(path.parent, credential)
+    return read_key_file(path, credential=path == credential_of(environment))
+
+
+def read_key_file(path: Path, *, credential: bool) -> RootKey:
+    """One root key. Raises RootKeyFault, which names the file and what to do."""
+    check_folder(path.parent, credential)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         then = "copy it from where you keep it, or run `tbot restore-keys --recovery-key FILE`"
-        raise _refused(path, "is missing", then) from None
+        raise RootKeyFault(path, "is missing", then) from None
     except OSError as e:
         why = "is a link" if path.is_symlink() else f"cannot be read ({e.strerror})"
-        raise _refused(path, why, "put the key itself there, readable by its owner") from None
+        raise RootKeyFault(path, why, "put the key itself there, readable by its owner") from None
     try:
         _check_file(path, os.fstat(handle), credential)
         key = os.read(handle, KEY_BYTES + 1)
@@ -100,37 +116,35 @@ def read_root_key(vault: str, environment: Mapping[str, str]) -> RootKey:
         os.close(handle)
     if len(key) != KEY_BYTES:
         size = f"more than {KEY_BYTES}" if len(key) > KEY_BYTES else f"{len(key)}"
-        raise _refused(path, f"holds {size} bytes instead of {KEY_BYTES}", "copy it from a backup")
+        raise RootKeyFault(
+            path, f"holds {size} bytes instead of {KEY_BYTES}", "copy it from a backup"
+        )
     return RootKey(key, str(path))
 
 
-def _check_folder(folder: Path, credential: bool) -> None:
+def check_folder(folder: Path, credential: bool) -> None:
     try:
         info = folder.lstat()
     except FileNotFoundError:
         return  # the file is missing, and that is what is said
     if not stat.S_ISDIR(info.st_mode):
-        raise _refused(folder, "is a link or no folder", "make it a folder of the bot's user")
+        raise RootKeyFault(folder, "is a link or no folder", "make it a folder of the bot's user")
     _check_owner(folder, info, credential)
     if info.st_mode & OTHERS_WRITE:
-        raise _refused(folder, "can be changed by others", f"chmod go-w {folder}")
+        raise RootKeyFault(folder, "can be changed by others", f"chmod go-w {folder}")
 
 
 def _check_file(path: Path, info: os.stat_result, credential: bool) -> None:
     if not stat.S_ISREG(info.st_mode):
-        raise _refused(path, "is no plain file", "put the key itself there")
+        raise RootKeyFault(path, "is no plain file", "put the key itself there")
     _check_owner(path, info, credential)
     # systemd opens a credential of root to the unit's user by an access list: group bits show it
     loose = 0o027 if credential and info.st_uid == 0 else OTHERS
     if info.st_mode & loose:
-        raise _refused(path, "can be read or changed by others", f"chmod 600 {path}")
+        raise RootKeyFault(path, "can be read or changed by others", f"chmod 600 {path}")
 
 
 def _check_owner(path: Path, info: os.stat_result, credential: bool) -> None:
     owners = {os.geteuid()} | ({0} if credential else set())
     if info.st_uid not in owners:
-        raise _refused(path, "belongs to another user", "run the bot as the owner of its key")
-
-
-def _refused(path: Path, why: str, then: str) -> KeyFileError:
-    return KeyFileError(f"The root key: {path} {why}. Nothing was started; {then}.")
+        raise RootKeyFault(path, "belongs to another user", "run the bot as the owner of its key")

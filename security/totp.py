@@ -38,6 +38,11 @@ def step_of(secret: str, code: str, now: datetime) -> int | None:
     return found[0] if found else None
 
 
+def latest_step(now: datetime) -> int:
+    """The newest step whose code is taken: an app's clock may be one ahead."""
+    return int(now.timestamp()) // STEP_S + 1
+
+
 def address(secret: str, name: str, issuer: str) -> str:
     """The otpauth:// address that an app reads from the picture."""
     return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)

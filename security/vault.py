@@ -7,7 +7,8 @@
     keys, secrets       fixed links through CURRENT
 
 A change of the link is one rename. Which generation is committed is not decided here but by the
-store: it is the key epoch of its newest event. ``recover`` makes the link follow.
+store: it is the key epoch of its newest event. ``recover`` makes the link follow. The root keys lie
+elsewhere (security.root_keys).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from security.durable import Reach, put_whole, sync_folder
 from security.generation import Generation, VaultDamaged, read_generation, write_generation
 from security.keyfile import KeyFileError
 from security.locking import LONGEST_WAIT_S, POLL_S, try_lock
-from security.root_key import RootKey, make_root_key, read_root_key
+from security.root_key import RootKey, RootKeyFault, make_root_key
+from security.root_keys import NewRootKey, RootKeys
 from security.secret_names import DATA_KEYS, RECOVERY
 from security.vault_keys import read_history, write_history
 
@@ -40,15 +42,15 @@ FIXED_LINKS = ("keys", "secrets")
 class Vault:
     """The vault of one data folder's ``storage``. Every call reads what is on disk now."""
 
-    def __init__(self, storage: Path, number: str, root: RootKey, reach: Reach) -> None:
-        self.storage, self.number = storage, number
+    def __init__(self, storage: Path, number: str, roots: RootKeys, reach: Reach) -> None:
+        self.storage, self.number, self.roots = storage, number, roots
         self.gen, self.current = storage / "gen", storage / "CURRENT"
-        self._root, self._reach = root, reach
+        self._reach = reach
         self._read: Generation | None = None
 
     @classmethod
     def open(cls, storage: Path, environment: Mapping[str, str], reach: Reach) -> Vault:
-        """Raises KeyFileError: no vault here, or its root key cannot be used."""
+        """Raises KeyFileError: no vault is here. Its root key is looked up when it is read."""
         path = storage / "VAULT"
         try:
             number = path.read_bytes().decode("ascii", "replace").strip()
@@ -56,7 +58,7 @@ class Vault:
             raise KeyFileError(f"{path} is missing: nothing is provisioned here.") from None
         if not _NUMBER.fullmatch(number):
             raise VaultDamaged(path, "does not hold the number of a vault")
-        return cls(storage, number, read_root_key(number, environment), reach)
+        return cls(storage, number, RootKeys(number, environment), reach)
 
     @classmethod
     def make(
@@ -80,7 +82,7 @@ class Vault:
         """The generation that the link names, whole. Needs no lock.
 
         A reader that was overtaken by two rotations finds its folder gone, and follows the link
-        again. Raises VaultDamaged.
+        again; so does one whose root key was retired with it. Raises VaultDamaged, RootKeyFault.
         """
         for _ in range(READS):
             number = self.linked()
@@ -93,11 +95,15 @@ class Vault:
                 if self.linked() == number:
                     raise VaultDamaged(Path(e.filename), "is missing") from None
                 continue
+            except RootKeyFault:
+                if self.linked() == number:
+                    raise
+                continue
             return found
         raise KeyFileError("The keys change faster than they can be read; try again.")
 
     def read(self, number: int) -> Generation:
-        return read_generation(self._folder(number), self.number, number, self._root)
+        return read_generation(self._folder(number), self.number, number, self.roots.of)
 
     def linked(self) -> int:
         """The number of the generation in force; 0 before the first. Raises VaultDamaged."""
@@ -113,11 +119,6 @@ class Vault:
 
     def _folder(self, number: int) -> Path:
         return self.gen / f"{number:06d}"
-
-    @property
-    def root_key(self) -> Path:
-        """The file of the root key in use."""
-        return Path(self._root.where)
 
     # -- changing: only under the lock -----------------------------------------------------------
 
@@ -165,8 +166,12 @@ class Vault:
                 f"put in order after it ({e.strerror}). Nothing is lost: make room on the disk, "
                 "and it is done at the next start."
             ) from None
-        with suppress(OSError):  # what cannot be tidied up now is so after the next rotation
+        # what cannot be tidied up now is so after the next rotation
+        with suppress(OSError, KeyFileError):
             self._retire(committed, there)
+            if len(self.roots.files()) > 1:  # which is seldom so
+                whole = [self._folder(n) for n, name in self._there() if "." not in name]
+                self.roots.retire(self._folder(committed), whole, self._reach)
 
     def prepare(
         self,
@@ -175,13 +180,16 @@ class Vault:
         fresh: Callable[[int], bytes],
         *,
         previous: str,
+        root: RootKey | None = None,
     ) -> Generation:
         """A new generation beside the one in force, on disk, read back and archived.
 
         A data key of its own is added to ``contents``; ``previous`` is the hash of the manifest
-        before. Raises KeyFileError (no room on the disk):
-        then nothing is left of it and nothing was changed.
+        before; ``root`` wraps it, else what wraps the one in force. A new root key goes to disk
+        last: one that lies there uncommitted is named by the manifest of its generation. Raises
+        KeyFileError (no room on the disk): then nothing is left of it and nothing was changed.
         """
+        root = root or (self.in_force().root if self.linked() else self.roots.newest())
         own = DataKey(fresh(64), fresh(32))
         history = read_history(contents.get(DATA_KEYS, b"")) | {number: own}
         recipient = check_recipient(contents[RECOVERY].decode())
@@ -192,20 +200,28 @@ class Vault:
                 vault=self.number,
                 number=number,
                 previous=previous,
-                root=self._root,
+                root=root,
                 fresh=fresh,
                 reach=self._reach,
             )
             write_archives(made, recipient, own, self._reach)
+            if isinstance(root, NewRootKey):
+                root.put(self._reach)
+        except KeyFileError:
+            self._give_up(number)
+            raise
         except OSError as e:
-            with suppress(OSError):
-                self.drop(number)
+            self._give_up(number)
             raise KeyFileError(
                 f"The new keys could not be written to {self.gen} ({e.strerror}). Nothing was "
                 f"changed; generation {number - 1} stays in force. Make room on the disk, then "
                 "ask again."
             ) from None
         return made
+
+    def _give_up(self, number: int) -> None:
+        with suppress(OSError, KeyFileError):
+            self.drop(number)
 
     def _flip(self, number: int) -> None:
         """Put a generation in force: one rename, so that a reader sees the old one or the new."""
@@ -237,6 +253,8 @@ class Vault:
         for archive in archive_files(self.gen, number):
             archive.unlink(missing_ok=True)
         if self._folder(number).exists():
+            # first: without its manifest nobody could tell the root key that was made for it
+            self.roots.drop(number, self._folder(number), reach)
             shutil.rmtree(self._folder(number))
         reach("vault.generation.dropped")
 

@@ -6,17 +6,17 @@ read by whoever sits at the machine, and nothing can be changed through them.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
-from flask import Flask, current_app, g, redirect, request, url_for
+from flask import Flask, current_app, g, has_request_context, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from aggregates.user_activity import RecordDenial
 from aggregates.users import Person
+from config.this_machine import is_this_machine
 from runtime.bot_state import has_vault
 from web.cookie import sent_token
 from web.door import NAME, Door, door, folder, people
@@ -25,11 +25,10 @@ from web.sessions import Limits, Session
 from web.shared import shared
 
 __all__ = [
-    "READING", "NotAllowed", "SignedIn", "actor", "add_access", "guarded", "lacks_factor", "may",
-    "people", "session_of", "shows_books", "to_sign_in", "user",
+    "NotAllowed", "SignedIn", "actor", "add_access", "guarded", "lacks_factor", "may",
+    "people", "require", "session_of", "shows_books", "still_in", "to_sign_in", "user",
 ]  # fmt: skip
 
-READING = ("GET", "HEAD")
 NOBODY: frozenset[str] = frozenset()
 PEOPLES = ("sign_in", "users", "activity")  # pages about people, where there are any
 DEMO = "This is a demo, or a store without users"
@@ -84,6 +83,15 @@ def may(endpoint: str) -> bool:
     return allowed == PUBLIC or (signed_in is not None and signed_in.role in allowed)
 
 
+def require(endpoint: str) -> None:
+    """Refuse what belongs to another page than the one asked for. Raises NotAllowed."""
+    if may(endpoint):
+        return
+    if (signed_in := user()) is not None:
+        _deny(signed_in, endpoint)
+    raise NotAllowed(f"{DEMO}: this is for who is signed in, and nobody can be.")
+
+
 def shows_books() -> bool:
     """Whether whoever asks may see anything of the bot, the header included."""
     return user() is not None or not guarded()
@@ -118,24 +126,17 @@ def _check() -> Response | None:
 
 
 def _check_demo(allowed: frozenset[str]) -> None:
-    if request.method not in READING:
+    if request.method != "GET":
         raise NotAllowed(f"{DEMO}: it can only be read.")
     if allowed != EVERYBODY:
         raise NotAllowed(f"{DEMO}: this page is for who is signed in, and nobody can be.")
-    if not _on_this_machine():
+    if not is_this_machine(request.remote_addr or ""):
         raise NotAllowed(f"{DEMO}: it is shown on its own machine only.")
-
-
-def _on_this_machine() -> bool:
-    try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False
 
 
 def to_sign_in() -> Response:
     """To the sign-in page, and back to where one wanted to go."""
-    reads = request.method in READING  # a change that was cut off is not made by coming back
+    reads = request.method == "GET"  # a change that was cut off is not made by coming back
     back = request.full_path.rstrip("?") if reads else "/"
     target = url_for("sign_in.page", next=None if back == "/" else back)
     if request.headers.get("HX-Request"):  # a part of a page: the whole page has to go there
@@ -187,6 +188,17 @@ def session_of(*, whole: bool) -> Session | None:
         return None
     person: Person | None = people().users.people.get(found.user_id)
     return found if person and person.active and person.era == found.era else None
+
+
+def still_in() -> None:
+    """Refuse what somebody asked for whose session has ended since: a change may have waited long.
+
+    A role that changes, a deactivation and a new password all end it.
+    """
+    if has_request_context() and user() and session_of(whole=True) is None:
+        raise NotAllowed(
+            "You were signed out, or your role changed, before this could be done. Sign in again."
+        )
 
 
 def _limits() -> Limits:

@@ -137,8 +137,9 @@ def check(what: str) -> str:
     check_may_change()
     sent = typed(what)
     sent.faults = edit_of(sent).faults(_present())
-    # nobody is told of a field that is still empty while another one is being typed
-    sent.faults = {n: why for n, why in sent.faults.items() if sent.values.get(n)}
+    # nobody is told of a field that is still empty while another one is being typed; but that a
+    # reason is needed, as nothing else in the form may be missing
+    sent.faults = {n: why for n, why in sent.faults.items() if sent.values.get(n) or n == "reason"}
     return render_template("accounts_check.html", sent=sent, names=FIELDS[what])
 
 

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from flask import Blueprint, render_template, request
 
 from runtime.query_records import EventView
-from web.door import people
 from web.frame import BadInput, frame, number
+from web.names import everybody
 from web.shared import shared
 
 pages = Blueprint("activity", __name__)
 ROWS = 50
+RECOVERY = "recovery"  # who rotates after a restore (runtime.restoring)
 READ = 200  # events at a time
 LOOKED_AT = 20_000  # events that one page looks at, when few fit
 KINDS = {
@@ -41,14 +42,14 @@ class Row(NamedTuple):
 @pages.get("/activity")
 def show() -> str:
     kind, person = request.args.get("kind", "").strip(), request.args.get("user", "").strip()
-    everybody = people().users.people
+    known = everybody()
     if kind and kind not in KINDS:
         raise BadInput(f"kind={kind[:40]!r} is not one of {', '.join(KINDS)}.")
-    if person and person not in everybody:
+    if person and person not in known:
         raise BadInput("There is no such user; choose one from the list.")
     before = number("before", frame().position + 1, 1)
     found = list(islice(_matching(kind, person, before), ROWS + 1))
-    names = {each.id: each.name for each in everybody.values()}
+    names = {each.id: each.name for each in known.values()}
     return render_template(
         "activity.html",
         rows=[_row(event, names) for event in found[:ROWS]],
@@ -60,9 +61,7 @@ def show() -> str:
 
 def _matching(kind: str, person: str, before: int) -> Any:
     """Events newest first, up to the moment that the page shows."""
-    # every change rotates the keys, which its own line says already
-    every = (topic for name, topics in KINDS.items() if name != "keys" for topic in topics)
-    topics = KINDS[kind] if kind else tuple(every)
+    topics = KINDS[kind] if kind else tuple(each for some in KINDS.values() for each in some)
     for _ in range(LOOKED_AT // READ):
         batch = shared().queries.events(
             before=before, limit=READ, newest_first=True, topics=topics,
@@ -79,12 +78,13 @@ def _row(event: EventView, names: dict[str, str]) -> Row:
     whom = names.get(subject, "") if subject != event.actor else ""
     said = "cannot be read by this version"
     if not event.unreadable:
-        said = _said(event.topic, event.payload)
+        said = _said(event)
     return Row(event, names.get(event.actor, event.actor), whom, said)
 
 
-def _said(topic: str, p: dict[str, Any]) -> str:
+def _said(event: EventView) -> str:
     """One event in words."""
+    topic, p = event.topic, event.payload
     match topic:
         case "User.SignedIn":
             factor = " with a second factor" if p["second_factor"] else ""
@@ -102,10 +102,20 @@ def _said(topic: str, p: dict[str, Any]) -> str:
             return "set a password by link" if p["way"] == "link" else "changed the password"
         case "User.ResetLinkMade":
             return f"one-time link, {'mailed' if p['sent'] == 'mail' else 'shown once'}"
+        case "Keys.Rotated" | "Keys.Renewed":
+            return _renewed(event)
         case "Configuration.Changed":
             return f"changed {', '.join(change['key'] for change in p['changes'])}"
     reason = f": {p['reason']}" if p.get("reason") else ""
     return _WORDS.get(topic, topic) + reason
+
+
+def _renewed(event: EventView) -> str:
+    if event.topic == "Keys.Rotated":
+        restored = event.actor == RECOVERY
+        return "keys restored with the recovery key" if restored else "all keys rotated"
+    what = "root key changed" if event.payload["root_key"] else "all keys renewed by hand"
+    return f"{what}: {event.payload['reason']}"
 
 
 _WORDS = {
@@ -116,7 +126,6 @@ _WORDS = {
     "User.SecondFactorEnrolled": "enrolled a second factor",
     "User.SecondFactorRemoved": "removed the second factor",
     "User.RecoveryCodeUsed": "used a recovery code",
-    "Keys.Rotated": "all keys rotated",
     "Configuration.Adopted": "settings adopted",
     "ChartOfAccounts.Adopted": "chart of accounts adopted",
     "ChartOfAccounts.Changed": "chart of accounts changed",

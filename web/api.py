@@ -16,8 +16,10 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from aggregates.errors import TradeBotError
+from security.keyfile import KeyFileError
 from web.access import NotAllowed
 from web.chart_views import accounts_with_balances
+from web.event_access import check_topic, hidden
 from web.frame import BadInput, NoBooks, NotThere, day_of, frame
 from web.ledger import ORDERS
 from web.shared import shared
@@ -102,9 +104,13 @@ def journal() -> Response:
 
 @pages.get("/events")
 def events() -> Response:
-    """Events in the order of recording; the effective date does not narrow them."""
+    """Events in the order of recording; the effective date does not narrow them.
+
+    Who may not see the page of activity gets none of the family "User"; their numbers are missing.
+    """
     _take(*CLOCKS, "limit", "after", "before", "type", "stream", "text")
     limit, before = _limit(), _whole("before", LARGEST, 1)
+    check_topic(_text("type"))
     found = shared().queries.events(
         after=_whole("after", 0),
         before=before,
@@ -113,6 +119,7 @@ def events() -> Response:
         stream=_text("stream"),
         text=_text("text"),
         known_at=frame().position,
+        without=hidden(),
     )
     return _answer({"events": found[:limit], "more": len(found) > limit})
 
@@ -198,6 +205,7 @@ for kind, handler in (
     (NotThere, _handles(404, "Nothing is there", ASK_AGAIN)),
     (NoBooks, _handles(404, "No books are open here", "Set the bot up first, then ask again.")),
     (NotAllowed, _handles(403, "Not allowed", "Ask as somebody who may, or ask an administrator.")),
+    (KeyFileError, _handles(503, "The keys cannot be used", "Put that right, then ask again.")),
     (TradeBotError, _handles(503, "The books cannot be read", "Put that right, then ask again.")),
 ):
     pages.register_error_handler(kind, handler)

@@ -21,6 +21,7 @@ from web import (
     difference,
     history,
     job_pages,
+    keys,
     ledger,
     navigation,
     proof,
@@ -29,7 +30,7 @@ from web import (
     sign_in,
     users,
 )
-from web.access import add_access, may, shows_books, user
+from web.access import add_access, may, shows_books, still_in, user
 from web.cookie import keep_cookie
 from web.errors import handle_errors
 from web.formatting import add_filters
@@ -44,6 +45,7 @@ from web.frame import (
     without_books,
 )
 from web.guard import guard
+from web.names import add_names
 from web.setup_gate import add_setup
 from web.shared import NAME, share
 
@@ -66,7 +68,7 @@ def create_app(
     app = Flask("web", root_path=str(HERE))
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions[NAME] = share(queries, clock or SystemClock(), reference)
+    app.extensions[NAME] = share(queries, clock or SystemClock(), reference, still_in)
     add_forms(app)
     keep_cookie(app)
     guard(app, host)
@@ -76,6 +78,7 @@ def create_app(
     app.before_request(_read_frame)
     app.context_processor(_around)
     add_filters(app)
+    add_names(app)
     handle_errors(app)
     for module in (
         day,
@@ -85,6 +88,7 @@ def create_app(
         proof,
         job_pages,
         settings,
+        keys,
         setup,
         sign_in,
         users,

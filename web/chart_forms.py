@@ -45,7 +45,7 @@ DONE = {
     "move": "Account {code} was moved.",
     "deactivate": "Account {code} was deactivated; its postings stay.",
     "reactivate": "Account {code} is active again.",
-    "map": "From now on {role} posts to {code}; what was posted stays where it is.",
+    "map": "From now on the role {role} posts to {code}; what was posted stays where it is.",
 }
 LONGEST = 2000  # characters of a field that are looked at and shown again
 

@@ -10,9 +10,9 @@ from flask import Flask, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from aggregates.errors import DomainError, TradeBotError
-from runtime.errors import OVERTAKEN
+from runtime.errors import OVERTAKEN, RecordedAlready
 from security.keyfile import KeyFileError
-from web.access import READING, NotAllowed
+from web.access import NotAllowed
 from web.frame import BadInput, NoBooks, NotThere, ThePast, frame
 from web.shared import shared
 
@@ -78,6 +78,7 @@ def handle_errors(app: Flask) -> None:
     app.register_error_handler(DomainError, _refused)
     app.register_error_handler(TradeBotError, _cannot_serve)
     app.register_error_handler(KeyFileError, _cannot_serve)
+    app.register_error_handler(RecordedAlready, _recorded)
     app.register_error_handler(msgspec.MsgspecError, _cannot_decode)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -92,7 +93,7 @@ def _page(code: int, title: str, happened: str, todo: str, reference: str = "") 
 
 
 def _safe(code: int) -> str:
-    if request.method in READING:
+    if request.method == "GET":
         return "Nothing was changed: showing a page changes nothing."
     if code < 500:
         return "Nothing was changed."
@@ -129,7 +130,7 @@ def _overtaken(e: Exception) -> Answer:
 
 def _refused(e: Exception) -> Answer:
     """A rule said no. Views put that beside the field; here is what no view foresaw."""
-    if request.method in READING:
+    if request.method == "GET":
         return _not_there(e)
     return _page(422, "That was refused", str(e), "Go back, correct it and send the form again.")
 
@@ -137,11 +138,19 @@ def _refused(e: Exception) -> Answer:
 def _cannot_serve(e: Exception) -> Answer:
     # the page's name, never its address: a one-time link is in one
     log.error("%s %s cannot be answered: %s", request.method, request.endpoint, e)
-    if request.method in READING:
+    frame().status = None  # the header would ask for the same again
+    if request.method == "GET":
         todo = "Put that right, then load this again."
         return _page(503, "The books cannot be read", str(e), todo)
     todo = "Put that right, then send the form again."
     return _page(503, "The change cannot be recorded", str(e), todo)
+
+
+def _recorded(e: Exception) -> Answer:
+    log.error("%s is recorded, but: %s", request.endpoint, e)
+    frame().status = None  # the new keys are needed for it
+    todo = "Put that right and start the bot again. Do not make the change again: it is made."
+    return _page(503, "The change is recorded; its keys are not in force yet", str(e), todo)
 
 
 def _cannot_decode(e: Exception) -> Answer:

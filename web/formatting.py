@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from markupsafe import Markup, escape
 
 from config.clock import utc_to_local
 from web.frame import frame
+from web.names import who
 
 # One line about an event, filled from its payload; families without one show their main words.
 SUMMARIES = {
@@ -21,6 +23,23 @@ SUMMARIES = {
     "Books.EntryReversed": "event {reversed_position}: {reason}",
     "Configuration.Changed": "revision {revision} · {reason}",
     "ChartOfAccounts.Changed": "{subject} {what} · {before} → {after} · {reason}",
+    "Keys.Rotated": "generation {generation}",
+    "Keys.SignerIntroduced": "a key to sign checkpoints · {reason}",
+    "Keys.Renewed": "{reason}",
+    "User.Registered": "{name} as {role}",
+    "User.RoleChanged": "{who}: {before} → {role} · {reason}",
+    "User.Deactivated": "{who} · {reason}",
+    "User.Reactivated": "{who} · {reason}",
+    "User.PasswordChanged": "{who} · way: {way}",
+    "User.SecondFactorEnrolled": "{who}",
+    "User.SecondFactorRemoved": "{who} · {reason}",
+    "User.RecoveryCodeUsed": "{who}",
+    "User.SignedOutEverywhere": "{who}",
+    "User.SignedIn": "{who} from {address}",
+    "User.SignInFailed": "{who} from {address}: {cause}",
+    "User.SignedOut": "{who}",
+    "User.Denied": "{who} · {method} {route}, as {role}",
+    "User.ResetLinkMade": "{who} · {sent}",
     "Instrument.Registered": "{symbol} · {name}",
     "Instrument.Renamed": "{symbol_before} becomes {symbol}",
     "Instrument.Split": "{symbol}: {new_units} for {old_units}",
@@ -41,6 +60,7 @@ SUMMARIES = {
     "Session.Closed": "{label}",
     "Prices.Marked": "{occasion}",
 }
+BACKTICKS = re.compile(r"`([^`\n]{1,200})`")
 FALLBACK = ("symbol", "amount", "currency", "reason", "label", "reference")
 
 
@@ -147,6 +167,8 @@ def summary(topic: str, payload: dict[str, Any]) -> str:
     known = {name: value for name, value in payload.items() if not isinstance(value, dict | list)}
     form = SUMMARIES.get(topic)
     if form is not None:
+        if known.get("user_id"):
+            known["who"] = who(known["user_id"])
         return form.format_map(_Blank(known)).strip(" ·:")
     return " · ".join(str(known[name]) for name in FALLBACK if known.get(name))
 
@@ -174,13 +196,19 @@ def pretty(payload: dict[str, Any]) -> str:
 
 
 def sentences(text: str) -> Markup:
-    """Text with its line breaks kept."""
-    return Markup("<br>").join(escape(line) for line in text.splitlines())
+    """Text with its line breaks kept, and what stands in backticks as code."""
+    lines = Markup("<br>").join(escape(line) for line in text.splitlines())
+    return Markup(BACKTICKS.sub(r"<code>\1</code>", lines))  # escaped  # noqa: S704  # nosec
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """1 entry, 1,200 entries; without ``more`` its plural ends with an s."""
+    return f"{number:,d} {one if number == 1 else more or one + 's'}"
 
 
 FILTERS = (
     money, units, price, count, utc_text, local_text, when, at_time, stamp, long_day, short_day,
-    short_hash, span, words, pretty, sentences,
+    short_hash, span, words, pretty, sentences, counted,
 )  # fmt: skip
 
 

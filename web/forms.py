@@ -16,9 +16,10 @@ from typing import NamedTuple, cast
 from flask import Flask, current_app, request
 from markupsafe import Markup
 
-from web.cookie import sent_token, token
+from web.cookie import browser_token, token, visitor_token
 from web.door import door
 from web.frame import BadInput
+from web.permissions import PERMISSIONS, PUBLIC
 
 NAME = "tradebot.forms"
 KEPT = 1000  # browsers for which something waits to be shown
@@ -87,9 +88,16 @@ def csrf_token() -> str:
 
 def csrf_holds() -> bool:
     """Whether the form that was sent is one that this browser was given."""
-    browser, sent = sent_token(), request.form.get("csrf", "")
+    browsers, sent = [browser_token()], request.form.get("csrf", "")
+    # who came from another site was taken for a visitor, and sends both cookies with this form
+    if PERMISSIONS.get(request.endpoint or "") == PUBLIC:
+        browsers.append(visitor_token())
     # bytes: what is compared may hold any character
-    return bool(browser) and hmac.compare_digest(_token_for(browser).encode(), sent.encode())
+    return any(
+        hmac.compare_digest(_token_for(browser).encode(), sent.encode())
+        for browser in browsers
+        if browser
+    )
 
 
 def _token_for(browser: str) -> str:
@@ -127,5 +135,5 @@ def show_once(name: str, what: object) -> None:
 
 def taken(name: str) -> object | None:
     """What ``show_once`` kept; a second look finds nothing."""
-    browser = sent_token()
+    browser = browser_token()
     return forms().take(browser, name) if browser else None

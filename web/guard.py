@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, Request, Response, abort, request
 
+from config.this_machine import NAMES
 from web.door import door
 from web.forms import csrf_holds
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Everything comes from here and nothing runs or is styled inline. Data URLs: Pico's form icons.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -31,14 +36,13 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-READING = ("GET", "HEAD")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with  # nosec B104
 
 
 def guard(app: Flask, host: str) -> None:
     """Refuse foreign names and forged forms; put the headers on every answer."""
     is_ours = host_rule(host)
+    app.wsgi_app = head_as_get(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     @app.before_request
     def check_request() -> None:
@@ -46,7 +50,7 @@ def guard(app: Flask, host: str) -> None:
         if not is_ours(request.host) and _name_of(request.host) not in door().trusted().hosts:
             abort(400, f"These pages do not answer to the name {request.host[:80]!r}.")
         _check_proxy(door().trusted().proxy)
-        if request.method not in READING:
+        if request.method != "GET":
             _check_form()
 
     @app.after_request
@@ -58,17 +62,37 @@ def guard(app: Flask, host: str) -> None:
         return response
 
 
+def head_as_get(app: WSGIApplication) -> WSGIApplication:
+    """A HEAD is answered as the GET that it asks about, without the body (RFC 9110, 9.3.2).
+
+    No page sees a HEAD: where a page asks "is it a GET?", everything else is a change.
+    """
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return app(environ, start_response)
+        body = app({**environ, "REQUEST_METHOD": "GET"}, start_response)
+        if hasattr(body, "close"):
+            body.close()
+        return []
+
+    return answer
+
+
 def _check_proxy(proxy: str) -> None:
     """Where there is a proxy, nobody is answered but through its TLS, or on this machine itself.
 
     waitress has put the client's address in place of the proxy's, and believes nobody else's
-    X-Forwarded headers (web.serve).
+    X-Forwarded headers (web.serve). A proxy that does not name its client is refused: everybody
+    would wait for whoever tries passwords, and the history would name the proxy.
     """
     # TRUSTED_PROXY empty: the pages are bound to this machine.
-    if not proxy or request.is_secure:
+    if not proxy:
         return
-    local = request.remote_addr in LOOPBACK and request.remote_addr != proxy
-    if not local:
+    address = request.remote_addr or ""
+    told = request.is_secure and "X-Forwarded-For" in request.headers and _is_address(address)
+    local = not request.is_secure and address in NAMES and address != proxy
+    if not (told or local):
         abort(
             403,
             "These pages are served over TLS, through their proxy (TRUSTED_PROXY). If this did "
@@ -94,7 +118,7 @@ def host_rule(host: str) -> Callable[[str], bool]:
 
     A tunnel such as ``ssh -L 8000:localhost:6900`` changes the port, never the name.
     """
-    names = {*LOOPBACK, host.lower()}
+    names = {*NAMES, host.lower()}
 
     def is_ours(header: str) -> bool:
         name = _name_of(header)

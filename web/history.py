@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
+from web.event_access import check_topic, hidden
 from web.formatting import count
 from web.frame import BadInput, NotThere, frame, link, number
 from web.ledger import mark_of
@@ -23,9 +24,11 @@ NO_EVENT = 2**60
 def events() -> str:
     """A page of events in their order; without a place asked for, the newest ones."""
     around, queries = frame(), shared().queries
-    topics = queries.topics()
+    left_out = hidden()
+    topics = [t for t in queries.topics() if t.partition(".")[0] != left_out]
     asked = {name: request.args.get(name, "").strip() for name in ("type", "stream", "text")}
     filters = {name: text for name, text in asked.items() if text}
+    check_topic(asked["type"])
     families = sorted({topic.partition(".")[0] for topic in topics})
     if "type" in filters and filters["type"] not in (*topics, *families):
         raise BadInput(
@@ -38,6 +41,7 @@ def events() -> str:
         stream=asked["stream"],
         text=asked["text"],
         known_at=around.position,
+        without=left_out,
     )
     rows = _rows(ask)
     first, last = (rows[0].position, rows[-1].position) if rows else (NO_EVENT, 0)
@@ -49,6 +53,7 @@ def events() -> str:
         families={f: [t for t in topics if t.startswith(f"{f}.")] for f in families},
         earlier=bool(rows and ask(before=first, limit=1)),
         later=bool(rows and ask(after=last, limit=1)),
+        left_out=left_out,
         first=first,
         last=last,
     )
@@ -67,19 +72,27 @@ def event(position: str) -> str:
     found = queries.event(place)
     if found is None or place > around.position:
         raise NotThere(_no_event(place))
+    check_topic(found.topic)
     before = queries.event(place - 1) if place > 1 else None
     entries = [] if around.no_books else _entries(place)
-    around.previous = link("history.event", position=place - 1) if place > 1 else ""
-    around.next = link("history.event", position=place + 1) if place < around.position else ""
+    ask = partial(queries.events, limit=1, known_at=around.position, without=hidden())
+    around.previous = _link_to(ask(before=place, newest_first=True))
+    around.next = _link_to(ask(after=place))
     return render_template(
         "event.html",
         event=found,
+        first=_link_to(ask()) if around.previous else "",
+        last=_link_to(ask(newest_first=True)) if around.next else "",
         previous_hash=before.hash if before else "",
         posted=[e for e in entries if e[0].position == place],
         about=[e for e in entries if e[0].position != place],
         thread=_thread(found.correlation, place),
         stream=_thread(found.stream, place),
     )
+
+
+def _link_to(found: list[Any]) -> str:
+    return link("history.event", position=found[0].position) if found else ""
 
 
 def _entries(place: int) -> list[Any]:
@@ -113,6 +126,6 @@ def _thread(name: str, place: int) -> list[Any]:
     """Events of one correlation or stream around a place, oldest first."""
     if not name:
         return []
-    ask = partial(shared().queries.events, stream=name, known_at=frame().position)
+    ask = partial(shared().queries.events, stream=name, known_at=frame().position, without=hidden())
     before = ask(before=place + 1, limit=THREAD, newest_first=True)
     return before[::-1] + ask(after=place, limit=THREAD)

@@ -10,7 +10,7 @@ from flask import url_for
 from aggregates.user_activity import RecordResetLink
 from aggregates.users import Person
 from runtime.mail import MailNotSent, can_send, send
-from web.access import actor
+from web.access import actor, still_in
 from web.door import door, people
 from web.forms import command_id, forms, notice, show_once
 from web.shared import shared
@@ -23,6 +23,7 @@ def make_link(person: Person, before: str) -> None:
     if not forms().first(number):  # sent twice: the link that was made stands
         return
     until = shared().clock.now() + timedelta(minutes=minutes)
+    still_in()  # a link gives more than most changes do
     door().sessions().keep_link(token, person.id, person.era, until)
     address = url_for("sign_in.reset", token=token, _external=True)
     mailed, said, tone = _mailed(person, address, minutes)

@@ -43,7 +43,7 @@ PAGES = (
     Page("c", "accounts.tree", "Accounts", "the chart of accounts", ("accounts",)),
     Page("e", "history.events", "History", "every event", ("history", "proof.verify")),
     Page("x", "exports.every", "Exports", "files for other programs", ("exports",)),
-    Page("s", "settings.show", "Settings", "the settings", ("settings",)),
+    Page("s", "settings.show", "Settings", "how the bot works", ("settings", "keys")),
     Page("u", "users.every", "Users", "who may what", ("users.one",)),
     Page("a", "activity.show", "Activity", "who did what", ("activity",)),
     Page("m", "users.me", "My account", "password and second factor"),

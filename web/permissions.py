@@ -80,6 +80,12 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "settings.review": ADMIN,
     "settings.edit": ADMIN,
     "settings.save": ADMIN,
+    # the keys: places and public halves, and what renews them
+    "keys.show": ADMIN,
+    "keys.introduction": ADMIN,
+    "keys.signer": ADMIN,
+    "keys.root": ADMIN,
+    "keys.renew": ADMIN,
     "proof.badge": EVERYBODY,
     "proof.verify": EVERYBODY,
     "proof.show_help": EVERYBODY,

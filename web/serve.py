@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from config.this_machine import is_this_machine
 from runtime.queries import Queries
 from web.app import create_app
 from web.door import door
-from web.guard import LOOPBACK
 
 THREADS = 32  # later parts hold event streams open; four threads starve under them
 LARGEST_REQUEST = 64 * 1024  # bytes; the pages take no uploads
+# Whoever opens connections and sends nothing keeps the others out when there are as many as this;
+# each is closed after so many seconds of silence, which no browser minds. Below 1024, the files
+# that a process may usually hold open.
+CONNECTIONS, SILENCE_S, LOOKED_AT_EVERY_S = 800, 15, 5
 
 
 def make_server(queries: Queries, host: str, port: int) -> Any:
@@ -24,7 +28,7 @@ def make_server(queries: Queries, host: str, port: int) -> Any:
     with app.app_context():
         proxy = door().trusted().proxy
     # TRUSTED_PROXY empty: nothing encrypts in front of the pages, so no other machine may ask.
-    if not proxy and host not in LOOPBACK:
+    if not proxy and not is_this_machine(host):
         raise ValueError(
             "other machines may ask only through a proxy that encrypts; set TRUSTED_PROXY, or "
             "serve at 127.0.0.1"
@@ -36,6 +40,10 @@ def make_server(queries: Queries, host: str, port: int) -> Any:
         threads=THREADS,
         ident=None,
         max_request_body_size=LARGEST_REQUEST,
+        connection_limit=CONNECTIONS,
+        channel_timeout=SILENCE_S,
+        cleanup_interval=LOOKED_AT_EVERY_S,
+        asyncore_use_poll=True,  # select() fails on a file whose number is beyond 1023
         clear_untrusted_proxy_headers=True,
         **(_behind(proxy) if proxy else {}),
     )

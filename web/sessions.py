@@ -10,7 +10,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 from aggregates.errors import TradeBotError
 from config.clock import from_micros, to_micros
+from security.totp import latest_step
 
 SECOND_STEP = timedelta(minutes=5)  # between password and second factor
 SEEN_EVERY = timedelta(seconds=10)  # how exactly idleness is measured
 FORGOTTEN = timedelta(days=1)  # after the last failure and its wait, a count begins anew
 LONGEST_WAIT = timedelta(days=1)
+LONGEST_LINK = timedelta(days=1)  # the most that RESET_LINK_MINUTES may be
 BUSY_S = 5.0
 
 _TABLES = """
@@ -84,6 +86,7 @@ class Sessions:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = Lock()
+        self._ended: set[bytes] = set()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
@@ -131,7 +134,13 @@ class Sessions:
             file.execute("DELETE FROM sessions WHERE begun_us < ?", (long_over,))
 
     def find(self, token: str, now: datetime, limits: Limits) -> Session | None:
-        """The browser's session, unless it is over. Noted as seen."""
+        """The browser's session, unless it is over. Noted as seen.
+
+        Where nothing can be noted, on a full disk, it is idle since it was last noted: reading
+        goes on for as long.
+        """
+        if _digest(token) in self._ended:
+            return None
         with self._lock:
             try:
                 row = self._file.execute(
@@ -144,11 +153,13 @@ class Sessions:
             return None
         found = Session(row[0], row[1], bool(row[2]), from_micros(row[3]), from_micros(row[4]))
         longest = limits.longest if found.whole else SECOND_STEP
-        if now - found.begun >= longest or now - found.seen >= limits.idle:
+        # a clock that was ahead and is right again must not lend a session more than its time
+        ahead = max(found.begun, found.seen) - now > SEEN_EVERY
+        if ahead or now - found.begun >= longest or now - found.seen >= limits.idle:
             self.end(token)
             return None
         if now - found.seen >= SEEN_EVERY:
-            with self._alone() as file:
+            with suppress(SessionsUnreadable), self._alone() as file:
                 file.execute(
                     "UPDATE sessions SET seen_us = ? WHERE token = ?",
                     (to_micros(now), _digest(token)),
@@ -156,8 +167,12 @@ class Sessions:
         return found
 
     def end(self, token: str) -> None:
-        with self._alone() as file:
-            file.execute("DELETE FROM sessions WHERE token = ?", (_digest(token),))
+        """Where nothing can be written, as on a full disk, this process remembers it."""
+        try:
+            with self._alone() as file:
+                file.execute("DELETE FROM sessions WHERE token = ?", (_digest(token),))
+        except SessionsUnreadable:
+            self._ended.add(_digest(token))
 
     # -- waits ---------------------------------------------------------------------------------
 
@@ -189,7 +204,14 @@ class Sessions:
         ).fetchone()
         if row is None or from_micros(max(row[1], row[2])) < now - FORGOTTEN:
             return 0, now
-        return row[0], from_micros(row[1])
+        until, last = from_micros(row[1]), from_micros(row[2])
+        if last > now:  # the clock was ahead: it waits as long as it was to, from now on
+            until = now + max(until - last, timedelta())
+            file.execute(
+                "UPDATE waits SET until_us = ?, last_us = ? WHERE key = ?",
+                (to_micros(until), to_micros(now), _digest(key)),
+            )
+        return row[0], until
 
     def waiting(self, key: str, now: datetime) -> timedelta:
         """How long this key waits from now on; nothing when it does not."""
@@ -222,27 +244,32 @@ class Sessions:
             )
 
     def link(self, token: str, now: datetime) -> tuple[str, int] | None:
-        """Whose link it is and of which era, unless it has expired or was used."""
+        """Whose link it is and of which era, unless it has expired or was used.
+
+        One that would hold longer than any is given was made by a clock that was ahead.
+        """
         with self._alone() as file:
             row = file.execute(
-                "SELECT user_id, era FROM links WHERE token = ? AND until_us > ?",
-                (_digest(token), to_micros(now)),
+                "SELECT user_id, era FROM links WHERE token = ? AND until_us > ? AND until_us <= ?",
+                (_digest(token), to_micros(now), to_micros(now + LONGEST_LINK)),
             ).fetchone()
         return (row[0], row[1]) if row else None
 
-    def use_link(self, token: str) -> bool:
-        """Whether it was there until now: of two at once, one."""
+    def drop_link(self, token: str) -> None:
+        """It was used."""
         with self._alone() as file:
-            done = file.execute("DELETE FROM links WHERE token = ?", (_digest(token),))
-            return done.rowcount == 1
+            file.execute("DELETE FROM links WHERE token = ?", (_digest(token),))
 
-    def take_step(self, user_id: str, step: int) -> bool:
-        """Whether this step of the second factor is later than any taken before: no code twice."""
+    def take_step(self, user_id: str, step: int, now: datetime) -> bool:
+        """Whether this step of the second factor is later than any taken before: no code twice.
+
+        One beyond what any code can be of by now was taken under a clock that was ahead.
+        """
         with self._alone() as file:
             done = file.execute(
                 "INSERT INTO steps VALUES (?, ?) ON CONFLICT (user_id) DO UPDATE"
-                " SET step = excluded.step WHERE excluded.step > step",
-                (user_id, step),
+                " SET step = excluded.step WHERE excluded.step > step OR step > ?",
+                (user_id, step, latest_step(now)),
             )
             return done.rowcount == 1
 

@@ -24,9 +24,10 @@ from runtime.settings_change import (
     proposed,
 )
 from runtime.settings_history import Revision
-from web.access import actor, guarded, may, people
+from web.access import actor, may
 from web.forms import command_id, notice
 from web.frame import BadInput, NotThere, frame, number
+from web.names import names
 from web.setting_drafts import drafts
 from web.setting_fields import faults_by_key, field_groups
 from web.setting_form import (
@@ -59,7 +60,9 @@ def show() -> Answer:
     newest = history[-1]
     return render_template(
         "settings.html",
-        groups=field_groups(values_of(history, newest.number), events=events_of(history)),
+        groups=field_groups(
+            values_of(history, newest.number), events=events_of(history), fixed=FIXED
+        ),
         history=history,
     )
 
@@ -74,7 +77,7 @@ def revisions() -> str:
         revisions=listed,
         may_change=may_change(),
         keys=KEYS,
-        names=_names(),
+        names=names(),
     )
 
 
@@ -105,9 +108,10 @@ def review() -> Answer:
         proposal = proposed(custody, asked.touched)
     except SettingsRefused as e:
         return _form(asked, history, found=asked.found + e.found), 422
-    if asked.found or not proposal.changes:
-        nothing = [] if asked.found else [Finding((), "nothing differs from what is in force")]
-        return _form(asked, history, found=asked.found + nothing), 422
+    if asked.found:
+        return _form(asked, history, found=asked.found), 422
+    if not proposal.changes:
+        return _form(asked, history, unchanged=True)
     return _difference(asked, proposal.changes)
 
 
@@ -200,7 +204,7 @@ def _form(
         found=found,
         known_settings=KEYS,
         typed=asked.plain,
-        names=_names(),
+        names=names(),
         **more,
     )
 
@@ -219,12 +223,6 @@ def _moved(asked: Asked, history: list[Revision]) -> Answer:
         seen_before=asked.seen,
     )
     return page, 409
-
-
-def _names() -> dict[str, str]:
-    """Of people by what events name them; a demo has none."""
-    everybody = people().users.people if guarded() else {}
-    return {each.id: each.name for each in everybody.values()}
 
 
 def _difference(

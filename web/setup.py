@@ -12,8 +12,10 @@ from flask import g, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
+from aggregates.users import email_fault, name_fault
 from config.setting_check import Finding
 from config.setting_model import KEYS
+from config.this_machine import is_this_machine
 from runtime.bot_state import PROVISIONING, REGISTRATION
 from runtime.connection_tests import (
     Result,
@@ -31,13 +33,14 @@ from runtime.setup_token import drop_token
 from web.forms import command_id, notice
 from web.setting_fields import BESIDE, FieldGroup, field_groups, read_form
 from web.setup_gate import add_setup, address, desk, folder, pages, phase, session
-from web.setup_memory import BY_NAME, DEPOSIT, STEPS, Step, printable
+from web.setup_memory import BY_NAME, DEPOSIT, STEPS, Step, in_capitals, printable
 from web.shared import shared
 
 __all__ = ["add_setup", "pages"]
 
 OWN_FIELDS = BESIDE | {DEPOSIT, "go"}
 TESTS = {"broker": try_broker, "data": try_market_data, "mail": try_mail}
+CHOOSE_ONE = "Choose a password"
 LONGEST_KEPT = 4096  # characters of a recovery key's file
 
 
@@ -82,7 +85,9 @@ def step(name: str) -> tuple[str, int] | Response:
 def _take(here: Step) -> list[Finding]:
     """Keep what was typed, right or wrong; what is wrong with it."""
     sent = read_form(request.form, OWN_FIELDS)
-    session().values.update((n, text) for n, text in sent.texts.items() if n in here.keys)
+    session().values.update(
+        (n, in_capitals(n, text)) for n, text in sent.texts.items() if n in here.keys
+    )
     if DEPOSIT in request.form and here.name == "broker":
         session().deposit = printable(request.form[DEPOSIT].strip())
     return [*sent.faults, *session().faults(here)]
@@ -232,8 +237,19 @@ def admin() -> tuple[str, int] | Response:
         return _admin(people, typed, faults, 422)
     drop_token(folder())
     desk().close()
-    notice(f"{typed['name'].strip()} is registered. Sign in to see the dashboard.")
+    notice(f"{typed['name'].strip()} is registered. Sign in to see the dashboard.{_later(people)}")
     return redirect("/", 303)
+
+
+def _later(people: People) -> str:
+    """What the set-up's own pages do not follow: they stay where they are up to the next start."""
+    s = people.settings
+    if s.WEB_ENABLED and is_this_machine(s.WEB_HOST) and not (s.TRUSTED_PROXY or s.TRUSTED_HOSTS):
+        return ""
+    return (
+        " Until `tbot run` is started again the pages stay on this machine alone; then WEB_ENABLED,"
+        " WEB_HOST, TRUSTED_PROXY and TRUSTED_HOSTS hold as you set them."
+    )
 
 
 def _admin(
@@ -247,10 +263,16 @@ def _admin(
 def _register(people: People, typed: dict[str, str]) -> dict[str, str]:
     """Register the first admin; what is wrong, by field. Nobody, when there is one already."""
     password = request.form.get("password", "")
-    if not password:  # to the people's register it means that a link will set it
-        return {"password": "Choose a password"}  # nosec B105
-    if password != request.form.get("again", ""):
-        return {"again": "The two passwords are not the same"}
+    again = password == request.form.get("again", "")
+    faults = {
+        "name": name_fault(typed["name"]),
+        # to the people's register no password means that a link will set it
+        "password": people.password_fault(password, typed["name"]) if password else CHOOSE_ONE,
+        "again": "" if again else "The two passwords are not the same",
+        "email": email_fault(typed["email"].strip()),
+    }
+    if found := {field: text for field, text in faults.items() if text}:
+        return found
     if phase() != REGISTRATION:
         return {}
     try:

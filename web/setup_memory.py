@@ -42,6 +42,11 @@ _BROKER = tuple(name for name in _ACCESS if name.startswith(("BROKER_", "ALPACA_
 _DATA = ("SCREENER_NAME", *(name for name in _ACCESS if name.startswith("FINNHUB_")))
 _FIRST = (*_of("Identity"), *_BROKER, *_DATA, *_of("Mail"))
 
+CODES = frozenset(
+    {"ENTITY_CODE", "JURISDICTION_CODE", "BROKER_CODE", "BOT_ID", "CURRENCY_CODE",
+     "EXCHANGE_CALENDAR"}
+)  # fmt: skip
+
 STEPS = (
     Step("identity", "Identity and zone", _of("Identity")),
     Step("broker", "Broker", _BROKER),
@@ -169,6 +174,15 @@ class SetupDesk:
 def printable(text: str) -> str:
     """As typed, but for control characters, which no page may hold."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def in_capitals(name: str, text: str) -> str:
+    """A code as it is written, however it was typed; anything else, and what is none, as it is."""
+    if name in CODES and text.isascii():
+        with suppress(ValueError):
+            KEYS[name].form.parse(text.upper())
+            return text.upper()
+    return text
 
 
 def _last(keys: Iterable[str]) -> int:

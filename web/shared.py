@@ -58,11 +58,18 @@ def share(
     queries: Queries,
     clock: Clock,
     reference: Callable[[], str],
+    before_change: Callable[[], None],
 ) -> Shared:
+    """``before_change`` refuses a change whose right ended while it waited for another one."""
+
+    def opened() -> Custody:
+        custody = Custody.open(DataFolder(queries.data_dir), clock)
+        custody.before_change = before_change
+        return custody
+
     in_turn, jobs = cast(Queries, _InTurn(queries)), Jobs(clock)
     # opened when a page first changes something: before set-up there is nothing to open
-    custody = cache(lambda: Custody.open(DataFolder(queries.data_dir), clock))
-    return Shared(in_turn, Verifier(queries, clock, jobs), jobs, clock, custody, reference)
+    return Shared(in_turn, Verifier(queries, clock, jobs), jobs, clock, cache(opened), reference)
 
 
 def shared() -> Shared:

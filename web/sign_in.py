@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 from urllib.parse import urlsplit
@@ -9,9 +10,12 @@ from urllib.parse import urlsplit
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from aggregates.errors import TradeBotError
 from aggregates.user_activity import Cause, RecordFailedSignIn, RecordSignIn, RecordSignOut
 from aggregates.users import Person
+from runtime.errors import OVERTAKEN
 from runtime.people import FormFaults
+from security.keyfile import KeyFileError
 from web import tries
 from web.access import actor, session_of, user
 from web.cookie import renew, sent_token
@@ -22,7 +26,6 @@ from web.shared import shared
 pages = Blueprint("sign_in", __name__)
 Answer = Response | str | tuple[str, int]
 
-LONGEST_NAME = 64
 UNPROVEN = "Name and password do not belong together, or the user is not active."
 
 
@@ -32,13 +35,13 @@ def page() -> Answer:
         return redirect(_next(), 303)
     if request.method == "GET":
         return _form()
-    name = request.form.get("name", "").strip()
+    name = tries.name_of(request.form.get("name", ""))
     password = request.form.get("password", "")
     if not name or not password:
         return _form("Type your user name and your password.", 422)
     if wait := tries.begun(name):
         return _form(tries.waits(wait), 429)
-    person = people().proven(name[: LONGEST_NAME + 1], password)
+    person = people().proven(name, password)
     if person is None:
         return _form(_failed(name, "password"), 401)
     if not person.second_factor:
@@ -63,7 +66,8 @@ def code() -> Answer:
         return render_template("sign_in_code.html", fault=tries.waits(wait)), 429
     if _code_holds(person, typed):
         return _enter(person)
-    number = command_id("recovery-code")
+    # a number of our own: one from the form would not say which code was meant
+    number = f"recovery-code:{secrets.token_hex(16)}"
     if people().use_recovery_code(person.id, typed, command_id=number):
         entered, left = _enter(person), people().recovery_codes_left(person.id)
         notice(f"That recovery code is used up; {left} are left. Enrol your app anew soon.", "warn")
@@ -75,24 +79,30 @@ def code() -> Answer:
 def _code_holds(person: Person, typed: str) -> bool:
     """Whether it is the app's code, and was not taken before (RFC 6238, 5.2)."""
     step = people().step_of(person.id, typed)
-    return step is not None and door().sessions().take_step(person.id, step)
+    return step is not None and door().sessions().take_step(person.id, step, shared().clock.now())
 
 
 @pages.post("/sign-out")
 def out() -> Response:
-    leaving = actor()
-    people().record(
-        RecordSignOut, actor=leaving, command_id=command_id("sign-out"), user_id=leaving
-    )
-    door().sessions().end(sent_token())
+    """Out comes first: a history that takes nothing, as on a full disk, must keep nobody in."""
+    leaving, number, left = actor(), command_id("sign-out"), sent_token()
     renew()
-    notice("You are signed out.")
+    door().sessions().end(left)
+    try:
+        people().record(RecordSignOut, actor=leaving, command_id=number, user_id=leaving)
+        notice("You are signed out.")
+    except (TradeBotError, KeyFileError) as e:
+        notice(f"You are signed out, but the history does not say so. {e}", "warn")
     return redirect(url_for("sign_in.page"), 303)
 
 
 @pages.route("/reset/<token>", methods=["GET", "POST"])
 def reset(token: str) -> Answer:
-    """Set a password by a one-time link. A second factor is asked for at sign-in all the same."""
+    """Set a password by a one-time link. A second factor is asked for at sign-in all the same.
+
+    Of two at once one is recorded: the command's id hangs on the link. The link ends with the era
+    that the event begins, so a failure before that leaves it whole.
+    """
     person = _link_of(token)
     if person is None:
         return render_template("link_gone.html"), 410
@@ -103,12 +113,16 @@ def reset(token: str) -> Answer:
     faults["again"] = "" if new == again else "The two are not the same"
     if any(faults.values()):
         return _reset(person, {name: text for name, text in faults.items() if text}), 422
-    if not door().sessions().use_link(token):
-        return render_template("link_gone.html"), 410
+    number = f"reset:{hashlib.sha256(token.encode()).hexdigest()[:32]}"
     try:
-        people().set_password(person.id, new, actor=person.id, command_id=command_id("reset"))
+        people().set_password(person.id, new, actor=person.id, command_id=number)
     except FormFaults as e:
         return _reset(person, e.faults), 422
+    except OVERTAKEN:
+        if _link_of(token):
+            raise
+        return render_template("link_gone.html"), 410
+    door().sessions().drop_link(token)
     notice("The password is set. Sign in with it.")
     return redirect(url_for("sign_in.page"), 303)
 
@@ -137,11 +151,12 @@ def _failed(name: str, cause: Cause) -> str:
     elif person is not None and not person.active:
         cause = "deactivated"
     wait = tries.wait(name)
-    people().record(
-        RecordFailedSignIn, actor="visitor", command_id=f"sign-in:{secrets.token_hex(16)}",
-        user_id=person.id if person else "", address=request.remote_addr or "", cause=cause,
-        waits_s=math.ceil(wait.total_seconds()),
-    )  # fmt: skip
+    if person or door().room_for_a_visitor():
+        people().record(
+            RecordFailedSignIn, actor="visitor", command_id=f"sign-in:{secrets.token_hex(16)}",
+            user_id=person.id if person else "", address=request.remote_addr or "", cause=cause,
+            waits_s=math.ceil(wait.total_seconds()),
+        )  # fmt: skip
     said = UNPROVEN if cause != "second factor" else "That code does not hold, or was used already."
     return f"{said} {tries.waits(wait)}" if wait else said
 
@@ -166,7 +181,10 @@ def _next_given() -> str | None:
 def _next() -> str:
     """Where to go after signing in: an address of this site, or the first page."""
     asked = request.args.get("next", "/")
-    parts = urlsplit(asked) if asked.isprintable() and len(asked) < 2000 else None
+    try:
+        parts = urlsplit(asked) if asked.isprintable() and len(asked) < 2000 else None
+    except ValueError:  # a bracket that is not closed
+        return "/"
     here = parts and not parts.scheme and not parts.netloc and "\\" not in asked
     if not here or not asked.startswith("/") or asked.startswith("//"):
         return "/"

@@ -5,6 +5,7 @@ Names that nobody has are counted and wait like those of users, so that waiting 
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from datetime import timedelta
 
@@ -17,6 +18,13 @@ from web.shared import shared
 
 # Several people may sit behind one address, so it is given more tries than one name.
 ADDRESS_FACTOR = 4
+LONGEST_NAME = 64  # characters of what was typed as a name
+HOME_BITS = 64  # of an IPv6 address: what one connection is given, to number as it likes
+
+
+def name_of(typed: str) -> str:
+    """What was typed as a name, as it is counted, looked up and recorded: one for all spellings."""
+    return folded(typed[:LONGEST_NAME])
 
 
 def begun(name: str) -> timedelta:
@@ -54,4 +62,17 @@ def waits(span: timedelta) -> str:
 
 
 def _keys(name: str) -> tuple[str, str]:
-    return f"name:{folded(name)}", f"address:{request.remote_addr}"
+    return f"name:{folded(name)}", f"address:{_home(request.remote_addr or '')}"
+
+
+def _home(address: str) -> str:
+    """An IPv4 address; of an IPv6 one the network it is free to number itself in."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    if known.ipv4_mapped:
+        return str(known.ipv4_mapped)
+    return str(ipaddress.ip_network((known, HOME_BITS), strict=False))

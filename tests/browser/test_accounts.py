@@ -86,7 +86,7 @@ def test_an_account_with_a_balance_says_why_it_stays(accountant: Any) -> None:
 
 def test_a_mapped_account_says_what_posts_there(accountant: Any) -> None:
     refused = send(accountant, "deactivate", 422, code="4030")
-    assert "Dividends posts to 4030; map it elsewhere first." in words(refused)
+    assert "The role dividends posts to 4030; map it elsewhere first." in words(refused)
     refused = send(accountant, "map", 422, role="cash_float", code="1990")
     assert "shares account 1990 with suspense" in words(refused)
     new(accountant, "1020", "Second cash", type="asset")
@@ -101,7 +101,7 @@ def test_what_posts_where_is_changed_from_its_event_on(accountant: Any) -> None:
     assert "5080 Data feeds" in words(accountant.get("/accounts/role/fees"))
     send(accountant, "map", role="fees", code="5080")
     page = words(accountant.get("/accounts/roles"))
-    assert "From now on fees posts to 5080; what was posted stays where it is." in page
+    assert "From now on the role fees posts to 5080; what was posted stays where it is." in page
     assert "on their own 5080 Data feeds" in page
 
 
@@ -281,7 +281,9 @@ def test_while_one_types_the_faults_come_to_their_fields(accountant: Any) -> Non
     assert answer.status_code == 200
     assert 'id="new-code-fault" hx-swap-oob="true"><p class="fault">1010 is taken' in answer.text
     assert "4030 is called Dividends already" in answer.text
-    assert "Say why" not in answer.text  # nobody is told before he has come to it
+    assert "Say why" in answer.text  # it would be refused without
+    empty = accountant.post("/accounts/check/new", data={"seen": "1", "name": "Fees of banks"})
+    assert 'new-code-fault" hx-swap-oob="true"></div>' in empty.text  # not come to yet
     assert chart(accountant)["coa_version"] == 1
 
 

@@ -45,7 +45,7 @@ def test_an_account_is_checked_while_one_types_and_created(enter: Enter) -> None
     expect(page.locator("#new-code-fault")).to_be_empty()
     page.get_by_label("Name", exact=True).fill("dividends")
     expect(page.locator("#new-name-fault")).to_contain_text("4030 is called Dividends already")
-    expect(page.locator("#new-reason-fault")).to_be_empty()  # nobody came to it yet
+    expect(page.locator("#new-reason-fault")).to_contain_text("Say why")  # nothing is saved without
     page.get_by_label("Name", exact=True).fill("Data feeds")
     page.get_by_label("Type").select_option("expense")
     page.get_by_label("Under").select_option("1010")
@@ -75,9 +75,9 @@ def test_rename_remap_and_what_is_refused(enter: Enter) -> None:
     page.get_by_role("link", name="Change fees", exact=True).click()
     page.get_by_label("From now on").select_option("5080")
     send(page, "Map to this account")
-    expect(page.locator("main .notice")).to_contain_text("From now on fees posts to 5080")
+    expect(page.locator("main .notice")).to_contain_text("From now on the role fees posts to 5080")
     page.goto("/accounts/account/5080")
-    expect(page.locator("#deactivate-code")).to_contain_text("Fees posts to 5080")
+    expect(page.locator("#deactivate-code")).to_contain_text("The role fees posts to 5080")
     expect(page.get_by_role("button", name="Deactivate")).to_have_count(0)
     create(page, "1020", "Second cash", kind="asset")
     page.goto("/accounts/role/cash_float")

@@ -124,6 +124,7 @@ def test_keys_lead_around(page: Page) -> None:
     opened(page, "Wednesday 9 October 2013")
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
+    expect(page.locator("#help-title")).to_be_in_viewport()  # not scrolled down to its end
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()
     page.keyboard.press("t")

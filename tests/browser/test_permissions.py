@@ -26,7 +26,7 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
         with app.test_request_context(base_url="https://localhost"):
             values = {name: VALUES.get(name, "x") for name in rule.arguments}
             address = app.url_for(rule.endpoint, **values, _external=False)
-        methods = (rule.methods or set()) & {"GET", "POST", "PUT", "DELETE", "PATCH"}
+        methods = (rule.methods or set()) & {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"}
         found += [(rule.endpoint, address, method) for method in sorted(methods)]
     return found
 
@@ -44,7 +44,27 @@ def test_every_route_is_in_the_table_and_the_table_has_no_other(provisioned: Any
 
 
 def test_changes_are_made_by_post_alone(provisioned: Any) -> None:
-    assert {method for _, _, method in routes(provisioned.app)} <= {"GET", "POST"}
+    assert {method for _, _, method in routes(provisioned.app)} <= {"GET", "HEAD", "POST"}
+
+
+def test_no_route_takes_a_form_by_another_method(provisioned: Any) -> None:
+    """With or without a body, and whatever a header says of the method that is meant."""
+    admin = provisioned.client("admin")
+    newest = provisioned.app.extensions["tradebot"].queries.newest
+    before = newest()
+    form = {"command_id": "ab" * 16, "name": "eve", "role": "admin", "reason": "x", "confirm": "1"}
+    meant = {"X-HTTP-Method-Override": "POST", "X-HTTP-Method": "POST"}
+    for endpoint, address, method in routes(provisioned.app):
+        if method == "HEAD":
+            read = ask(admin, address, "GET")
+            assert ask(admin, address, "HEAD") == read, endpoint
+            for other in ("HEAD", "GET"):
+                with admin.open(address, method=other, data=form, headers=meant) as answer:
+                    assert answer.status_code == read, f"{other} {endpoint}"
+        for other in ("OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "POSTX"):
+            with admin.open(address, method=other, data=form, headers=meant) as answer:
+                assert answer.status_code == 405, f"{other} {endpoint}"
+    assert newest() == before
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -83,7 +103,7 @@ def test_a_demo_is_read_on_its_machine_and_never_changed(queries: Any) -> None:
         what = f"demo {method} {endpoint}: {code}"
         if endpoint == "static" or endpoint.startswith("setup."):
             assert code in {200, 303, 403}, what  # there is no set-up left
-        elif method == "GET" and allowed == set(ROLES) and not endpoint.startswith("users."):
+        elif method != "POST" and allowed == set(ROLES) and not endpoint.startswith("users."):
             assert code in {200, 303, 400, 404}, what
             elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
             assert client.get(address, environ_overrides=elsewhere).status_code == 403, what

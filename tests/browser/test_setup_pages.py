@@ -131,6 +131,15 @@ def test_what_was_typed_is_kept_from_step_to_step(setup: Setup) -> None:
     assert not list(setup.folder.root.rglob("*"))[2:], "nothing but the token's folder is on disk"
 
 
+def test_codes_typed_in_small_letters_are_taken_in_capitals(setup: Setup) -> None:
+    small = {"ENTITY_CODE": "acme", "CURRENCY_CODE": "eur", "EXCHANGE_CALENDAR": "xlon"}
+    assert setup.step("identity", **small) == "/setup/step/broker"
+    setup.get("/setup/step/identity")
+    for text in ("ACME", "EUR", "XLON"):
+        assert f'value="{text}"' in setup.page
+    assert "needs restart" not in setup.get("/setup/step/settings")
+
+
 def test_files_of_settings_fill_the_fields_in(tmp_path: Path) -> None:
     (tmp_path / ".env_bot").write_text(
         "ENTITY_CODE=ACME\nJURISDICTION_CODE=DEU\nBROKER_CODE=SIM\nBOT_ID=07\nMAX_TRADES=3\n"
@@ -353,6 +362,15 @@ def test_bad_input_registers_nobody(
     assert PASSWORD not in setup.page
     assert "<script>" not in setup.page.partition("<main")[2]
     assert state_of(setup.folder) == "registration"
+
+
+def test_everything_wrong_with_the_first_admin_is_said_at_once(provisioned_setup: Setup) -> None:
+    setup = provisioned_setup
+    setup.get("/setup/admin")
+    fields = {"name": "-", "password": "short", "again": "other", "email": "x"}
+    said = setup.send("/setup/admin", 422, **fields)
+    for each in ("A user name has", "at least 12", "not the same", "e-mail"):
+        assert each in said
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import pyotp
@@ -12,6 +13,7 @@ from aggregates.configuration import STREAM, Configuration
 from runtime.mail import MailNotSent
 from runtime.settings_change import change_settings
 from web import links
+from web.shared import shared
 
 GOOD = "harbour violin compass"
 BAD_NAMES = [
@@ -220,6 +222,54 @@ def test_in_the_past_nobody_is_changed(provisioned: Any) -> None:
     answer = admin.post(f"{place}/deactivate?as_of=2026-01-31", data={"reason": "r"})
     assert answer.status_code == 409
     assert named(provisioned, "viewer").active
+
+
+def test_in_the_past_users_are_as_they_were_known_then(provisioned: Any) -> None:
+    admin, place = provisioned.client("admin"), place_of(provisioned, "viewer")
+    with provisioned.app.app_context():
+        ask = partial(shared().queries.events, topics=("User.Registered",))
+        second, before = ask()[1].position, shared().queries.newest()
+    form(admin, place, "deactivate", reason="left")
+    then = admin.get(f"/users?known_at={before}").text
+    assert "<td>deactivated" not in then
+    assert "<td>deactivated" in admin.get("/users").text
+    few = admin.get(f"/users?known_at={second}").text
+    assert ">admin</a>" in few
+    assert ">operator</a>" not in few
+    assert "New user" not in few
+    assert "Nobody was registered" in admin.get("/users?known_at=1").text
+    listed = admin.get(f"/activity?known_at={second}").text
+    assert provisioned.ids["admin"] in listed
+    assert provisioned.ids["operator"] not in listed
+    one = admin.get(f"{place}?known_at={before}").text
+    assert "deactivated" not in one
+    assert 'method="post"' not in one.partition("<main")[2]
+    assert admin.get(f"{place}?known_at={second - 1}").status_code == 404
+
+
+def test_ones_own_account_in_the_past_says_that_it_shows_the_present(provisioned: Any) -> None:
+    page = provisioned.client("viewer").get("/account?known_at=5").text.partition("<main")[2]
+    assert "as it is now" in page
+    assert 'method="post"' not in page
+    assert 'href="/account"' in page
+
+
+def test_events_name_people_and_say_what_was_done_to_whom(provisioned: Any) -> None:
+    admin, place = provisioned.client("admin"), place_of(provisioned, "viewer")
+    form(admin, place, "deactivate", reason="left")
+    history = admin.get("/history?type=User.Deactivated").text
+    assert "viewer · left" in history
+    event = re.search(r'class="event" href="([^"]+)"', history)
+    assert event
+    assert f"<dd>admin <small>{provisioned.ids['admin']}</small></dd>" in admin.get(event[1]).text
+
+
+def test_activity_tells_of_the_keys_too(provisioned: Any) -> None:
+    with provisioned.people() as people:
+        people.custody.change(actor="recovery", command_id="restored")
+    everything = provisioned.client("compliance").get("/activity").text
+    assert "all keys rotated" in everything
+    assert "keys restored with the recovery key" in everything
 
 
 def test_activity_is_filtered_by_person_and_kind_and_shown_to_reviewers(provisioned: Any) -> None:

@@ -105,6 +105,13 @@ def test_the_whole_way(browser: Browser, empty: tuple[str, DataFolder]) -> None:
     choose_password(boris, anna.locator("code.once").inner_text(), LATER)
     sign_in(boris, "boris", LATER)
 
+    anna.goto("/users")
+    anna.get_by_role("link", name="boris").click()
+    anna.get_by_label("New role").select_option("accountant")
+    anna.locator("#change_role-reason").fill("keeps the books")
+    press(anna, "Change the role")
+    expect(anna.locator("main .lead .chip")).to_have_text("accountant")
+
     # all of it is history, and the history holds
     anna.goto("/history")
     for what in ("User.", "ChartOfAccounts.Changed", "Configuration.Changed", "Keys.Rotated"):

@@ -36,7 +36,7 @@ from aggregates.chart_edits import (
 from aggregates.chart_of_accounts import AdoptChart
 from aggregates.configuration import AdoptSettings, Change, ChangeSettings
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
-from aggregates.keys import IntroduceSigner, RecordRotation
+from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import (
     IntendOrder,
     RecordAcceptance,
@@ -202,6 +202,7 @@ def _batches() -> Iterator[Sequence[Command]]:
     # without a vault these are events like others; with one, test_kill_rotation.py asks them
     yield [of(RecordRotation, generation=1, manifest_hash="00", fingerprints=("a", "b"))]
     yield [of(IntroduceSigner, old_vkey="one", new_vkey="other", reason="test")]
+    yield [of(RenewKeys, root_key=True, reason="test")]
 
 
 def _edits(head: int) -> Iterator[Sequence[Command]]:

@@ -20,7 +20,7 @@ from aggregates.base import Command
 from aggregates.books import OpenBooks
 from aggregates.capital import RecordDeposit
 from aggregates.configuration import STREAM, AdoptSettings
-from aggregates.keys import KeysRotated
+from aggregates.keys import KeysRenewed, KeysRotated, RenewKeys
 from config.clock import SystemClock, to_micros
 from config.paths import DataFolder
 from eventstore.application import Store
@@ -31,6 +31,7 @@ from runtime.dispatch import Dispatcher
 from runtime.keys import key_ring, open_vault
 from security.archive import open_archive
 from security.generation import Generation
+from security.root_key import root_key_file
 from security.secret_names import GUARDED
 
 PERSON = pyrage.x25519.Identity.generate()
@@ -65,10 +66,18 @@ def provision(root: Path) -> DataFolder:
     return folder
 
 
-def rotate(custody: Custody, mark: int) -> bool:
-    """Set everything to the mark; whether it had been done before."""
+def rotate(custody: Custody, mark: int, roots: int = 0) -> bool:
+    """Set everything to the mark; whether it had been done before.
+
+    With every so many rotations (``roots``; 0: never) the root key is another one, too.
+    """
     edits = {name: lambda _: b"%d" % mark for name in GUARDED}
-    done = custody.change(settings(mark), actor="t", command_id=f"mark:{mark}", secrets=edits)
+    other, commands = other_root_key(mark, roots), [settings(mark)]
+    if other:
+        commands.append(of(RenewKeys, root_key=True, reason="test"))
+    done = custody.change(
+        *commands, actor="t", command_id=f"mark:{mark}", secrets=edits, new_root_key=other
+    )
     return done.repeated
 
 
@@ -79,6 +88,10 @@ def mark_of(generation: Generation) -> int:
     return generation.number
 
 
+def other_root_key(mark: int, roots: int) -> bool:
+    return bool(roots) and mark % roots == 0
+
+
 def newest_settings(store: Store) -> int:
     (stored,) = store.events.get(STREAM, desc=True, limit=1)
     return int(getattr(stored, "event").values["MARK"])  # noqa: B009 - the protocol lacks it
@@ -87,15 +100,15 @@ def newest_settings(store: Store) -> int:
 # -- processes -------------------------------------------------------------------------------
 
 
-def rotate_on(folder: DataFolder, tell: Tell, more: int) -> None:
+def rotate_on(folder: DataFolder, tell: Tell, more: int, roots: int = 0) -> None:
     """A new process of the pages: finish or drop what is there, then rotate again and again."""
     with closing(Custody.open(folder, CLOCK)) as custody:
         mark = mark_of(custody.generation())
         assert newest_settings(custody.store) == mark, "settings and generation are apart"
         tell(mark)
-        assert mark == 1 or rotate(custody, mark), "asked again, it is done again"
+        assert mark == 1 or rotate(custody, mark, roots), "asked again, it is done again"
         for following in range(mark + 1, mark + 1 + more):
-            rotate(custody, following)
+            rotate(custody, following, roots)
             tell(following)
 
 
@@ -140,7 +153,7 @@ def stopped(folder: DataFolder) -> bool:
 # -- the judge -------------------------------------------------------------------------------
 
 
-def check_end(folder: DataFolder, acknowledged: int, deposits: int) -> int:
+def check_end(folder: DataFolder, acknowledged: int, deposits: int, roots: int = 0) -> int:
     """Everything that was acknowledged is there, once; no key twice. Returns the generation."""
     ring = key_ring(folder)
     verified = verify(folder.events, ring)
@@ -148,13 +161,16 @@ def check_end(folder: DataFolder, acknowledged: int, deposits: int) -> int:
     with closing(Custody.open(folder, CLOCK)) as custody:
         generation = mark_of(custody.generation())
         assert newest_settings(custody.store) == generation >= acknowledged
-        rotations = [new.event for new in custody.store.events.get("keys")]  # type: ignore[attr-defined]
+        told = [new.event for new in custody.store.events.get("keys")]  # type: ignore[attr-defined]
+    rotations = [event for event in told if isinstance(event, KeysRotated)]
+    renewed = [event for event in told if isinstance(event, KeysRenewed)]
     assert [r.generation for r in rotations] == list(range(1, generation + 1))
-    assert all(isinstance(r, KeysRotated) for r in rotations)
+    assert len(renewed) == sum(other_root_key(n, roots) for n in range(2, generation + 1))
     fingerprints = [f for r in rotations for f in r.fingerprints]
     assert len(set(fingerprints)) == len(fingerprints), "a key was used twice"
     check_rows(folder, generation, deposits)
     check_files(folder, generation)
+    check_root_keys(folder, generation, roots)
     return generation
 
 
@@ -181,3 +197,14 @@ def check_files(folder: DataFolder, generation: int) -> None:
         assert archive.generation == number
     assert sorted(os.listdir(folder.storage / "keys"))  # noqa: PTH208 - through the fixed links
     assert (folder.storage / "secrets" / ".env.enc").is_file()
+
+
+def check_root_keys(folder: DataFolder, generation: int, roots: int) -> None:
+    """Those of the last two generations, and nothing else: no half one, none too old."""
+    number = folder.vault.read_text().strip()
+    wanted = set()
+    for one in (max(generation - 1, 1), generation):
+        made = [n for n in range(2, one + 1) if other_root_key(n, roots)]
+        wanted.add(f"{number}.{made[-1]:06d}.root-key" if made else f"{number}.root-key")
+    config = root_key_file(number, os.environ).parent
+    assert {path.name for path in config.glob(f"{number}*")} == wanted

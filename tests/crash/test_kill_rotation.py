@@ -22,9 +22,11 @@ import pytest
 from config import failpoints
 from config.paths import DataFolder
 from security.generation import Generation, read_generation
+from security.root_keys import NewRootKey, RootKeys
 from security.secret_names import NAMES, key_file, secret_file
 from security.vault import Vault
 
+RECOVERING = ("vault.root_key.dropped", "vault.generation.dropped")  # by no rotation itself
 WARM = 2  # rotations before a kill: so that there is an older generation to retire
 
 
@@ -45,8 +47,9 @@ def rotating() -> ModuleType:
 class Programme:
     """One folder that is rotated, read and written, and what was acknowledged of it."""
 
-    def __init__(self, rotating: ModuleType, root: Path, beside: Any) -> None:
-        self.rotating, self.beside = rotating, beside
+    def __init__(self, rotating: ModuleType, root: Path, beside: Any, roots: int) -> None:
+        """``roots``: with every so many rotations the root key is changed, too; 0: never."""
+        self.rotating, self.beside, self.roots = rotating, beside, roots
         self.folder: DataFolder = rotating.provision(root)
         self.acknowledged, self.reads, self.deposits = 1, 0, 0
 
@@ -59,10 +62,10 @@ class Programme:
             yield
             (folder.root / "stop").touch()
         ((self.reads,), (self.deposits,)) = said
-        r.check_end(folder, self.acknowledged, self.deposits)
+        r.check_end(folder, self.acknowledged, self.deposits, self.roots)
 
     def rotations(self, more: int) -> Callable[[Any], None]:
-        return lambda tell: self.rotating.rotate_on(self.folder, tell, more)
+        return lambda tell: self.rotating.rotate_on(self.folder, tell, more, self.roots)
 
     def take_note(self, outcome: Any) -> bool:
         """What a process told before its end must still be so. Whether it was killed."""
@@ -78,8 +81,10 @@ class Programme:
 
 
 @pytest.fixture
-def programme(rotating: ModuleType, tmp_path: Path, beside: Any) -> Programme:
-    return Programme(rotating, tmp_path / "data", beside)
+def programme(
+    rotating: ModuleType, tmp_path: Path, beside: Any, request: pytest.FixtureRequest
+) -> Programme:
+    return Programme(rotating, tmp_path / "data", beside, getattr(request, "param", 0))
 
 
 def steps_of_a_rotation(programme: Programme, child: Any) -> Counter[str]:
@@ -95,9 +100,15 @@ def steps_of_a_rotation(programme: Programme, child: Any) -> Counter[str]:
     reached = Counter(child(counted).said[0])
     programme.acknowledged += 1
     assert {"custody.recorded", "vault.generation.retired"} <= set(reached)
+    if programme.roots:
+        assert {"vault.root_key.written", "vault.root_key.retired"} <= set(reached)
     return reached
 
 
+ROOTS = pytest.mark.parametrize("programme", [0, 1, 3], indirect=True, ids="root key {}".format)
+
+
+@ROOTS
 def test_killed_at_random_moments(
     programme: Programme,
     child_killed_after: Any,
@@ -107,7 +118,7 @@ def test_killed_at_random_moments(
 ) -> None:
     rng = random.Random(20260302)
     with programme.running():
-        for _ in range(300 if full else 12):
+        for _ in range(300 if full else 12 // (1 + programme.roots)):
             killed = child_killed_after(programme.rotations(10**6), rng.uniform(0.0, 0.12))
             assert programme.take_note(killed)
             count("kills: random moments of rotating processes")
@@ -115,6 +126,7 @@ def test_killed_at_random_moments(
     programme.count(count)
 
 
+@pytest.mark.parametrize("programme", [0, 1], indirect=True)
 def test_killed_at_every_step(
     programme: Programme, child: Any, count: Callable[..., None], full: bool
 ) -> None:
@@ -129,18 +141,20 @@ def test_killed_at_every_step(
     programme.count(count)
 
 
+@pytest.mark.parametrize("programme", [0, 1], indirect=True)
 def test_killed_and_killed_again_while_it_recovers(
     programme: Programme, child: Any, count: Callable[..., None], full: bool
 ) -> None:
     """Each two steps, each at a drawn time of those that it is reached."""
     reached = steps_of_a_rotation(programme, child)
     rng = random.Random(20260303)
-    pairs = list(product(reached, repeat=2))
+    pairs = list(product(reached, [*reached, *RECOVERING]))
+    picked = [("custody.prepared", step) for step in RECOVERING] + rng.sample(pairs, 4)
     with programme.running():
-        for first, second in pairs if full else rng.sample(pairs, 6):
+        for first, second in pairs if full else picked:
             nth = rng.randint(1, reached[first])
             assert programme.take_note(child(programme.rotations(1), first, nth)), first
-            nth = rng.randint(1, reached[second])
+            nth = rng.randint(1, reached.get(second, 1))
             programme.take_note(child(programme.rotations(1), second, nth))
             programme.take_note(child(programme.rotations(1)))
             count("pairs of kills: a step of a rotation, then one of the recovery and the next")
@@ -164,7 +178,7 @@ class FileByFile(Vault):
         return int(manifest.split(b'"generation": ')[1].split(b",")[0])
 
     def read(self, number: int) -> Generation:
-        return read_generation(self.place, self.number, number, self._root)
+        return read_generation(self.place, self.number, number, self.roots.of)
 
     def prepare(self, number: int, *args: Any, **more: Any) -> Generation:
         self.drop(number)
@@ -225,3 +239,20 @@ def test_the_programme_notices_a_reader_between_two_renames(
 
     with pytest.raises(AssertionError, match=NOTICED):
         only_rotate()
+
+
+@pytest.mark.parametrize("programme", [1], indirect=True)
+def test_the_programme_notices_a_root_key_that_is_written_over(
+    programme: Programme, child: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file for all root keys, as if a change were no more than writing it anew."""
+    one = RootKeys.file
+
+    def written_over(roots: RootKeys, _number: int, fresh: Callable[[int], bytes]) -> NewRootKey:
+        return NewRootKey(fresh(32), one(roots, 0), roots.vault)
+
+    monkeypatch.setattr(RootKeys, "new", written_over)
+    programme.take_note(child(programme.rotations(0)))
+    assert child(programme.rotations(1), "custody.prepared").killed
+    with pytest.raises(AssertionError, match="is not the root key"):
+        child(programme.rotations(1))

@@ -19,7 +19,7 @@ from aggregates.chart_edits import (
     RenameAccount,
 )
 from aggregates.configuration import Change, ChangeSettings
-from aggregates.keys import IntroduceSigner, RecordRotation
+from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import IntendOrder, RecordFill
 from aggregates.user_activity import (
     RecordDenial,
@@ -118,6 +118,7 @@ def write(dispatch: Dispatcher) -> None:
     changes_of_keys(s)
     people(s)
     at_the_door(s)
+    renewals_of_keys(s)
 
 
 def edits_of_the_chart(s: Scribe) -> None:
@@ -165,6 +166,12 @@ def changes_of_keys(s: Scribe) -> None:
         )  # fmt: skip
     keys = {"old_vkey": "DEMO+00000001+AQ==", "new_vkey": "DEMO+00000002+AQ=="}
     s.do("signer", IntroduceSigner, reason="“once a year”", **keys)
+
+
+def renewals_of_keys(s: Scribe) -> None:
+    s.day("2025-03-08")
+    s.do("renewed", RenewKeys, root_key=False, reason="“once a year”")
+    s.do("root-key", RenewKeys, root_key=True, reason="a new machine")
 
 
 def people(s: Scribe) -> None:

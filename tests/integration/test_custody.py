@@ -36,9 +36,10 @@ from runtime.keys import key_ring
 from runtime.restoring import restore_keys
 from security.archive import archive_files, open_archive
 from security.data_keys import MissingKey
-from security.generation import VaultDamaged, WrongRootKey
+from security.generation import VaultDamaged
 from security.keyfile import KeyFileError
 from security.root_key import root_key_file
+from security.root_keys import WrongRootKey
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 PERSON = pyrage.x25519.Identity.generate()

@@ -176,7 +176,7 @@ REFUSED: list[tuple[type, dict[str, Any], Chart, str, str]] = [
     (MoveAccount, {"code": "5010", "parent": "5080"}, CLOSED, "parent", "not active"),
     (MoveAccount, {"code": "5010", "parent": "x"}, CHART, "parent", "not in the chart"),
     (DeactivateAccount, {"code": "5080"} | EMPTY, CLOSED, "code", "5080 is not active"),
-    (DeactivateAccount, {"code": "5020"} | EMPTY, CHART, "code", "Fees posts to 5020"),
+    (DeactivateAccount, {"code": "5020"} | EMPTY, CHART, "code", "The role fees posts to 5020"),
     (DeactivateAccount, {"code": "5080", "books_at": 9, "held": (HELD,)}, with_account(), "code",
      "5080 holds 4,130.00 (40 units in 1110.SPY)"),
     (DeactivateAccount, {"code": ""} | EMPTY, CHART, "code", "no account"),

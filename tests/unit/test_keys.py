@@ -10,8 +10,10 @@ from aggregates.keys import (
     STREAM,
     IntroduceSigner,
     Keys,
+    KeysRenewed,
     KeysRotated,
     RecordRotation,
+    RenewKeys,
     SignerIntroduced,
 )
 
@@ -92,3 +94,18 @@ def test_a_line_of_signers_never_forks_or_turns_back(command: IntroduceSigner, w
     with pytest.raises(DomainError, match=why):
         keys.introduce_signer(command)
     assert not keys.collect_events()
+
+
+def renewal(reason: str) -> RenewKeys:
+    made: Any = NOW
+    return RenewKeys(root_key=True, reason=reason, **made)
+
+
+def test_keys_are_renewed_for_a_reason() -> None:
+    keys = given(rotated(1, "a"))
+    keys.renew(renewal("a new machine"))
+    assert [n.event for n in keys.collect_events()] == [
+        KeysRenewed(root_key=True, reason="a new machine", **THEN)
+    ]
+    with pytest.raises(DomainError, match="needs a reason"):
+        keys.renew(renewal(" "))

@@ -17,9 +17,10 @@ from cryptography.fernet import Fernet
 
 from security.archive import archive_files, open_archive, recovered
 from security.durable import not_reached
-from security.generation import VaultDamaged, WrongRootKey
+from security.generation import VaultDamaged
 from security.keyfile import KeyFileError
 from security.root_key import root_key_file
+from security.root_keys import WrongRootKey
 from security.secret_names import GUARDED, NAMES, key_file, secret_file
 from security.vault import Vault
 from security.vault_keys import data_keys_of, key_fingerprints
