@@ -168,6 +168,7 @@ def test_from_the_empty_folder_to_the_dashboard_and_started_again(start: Any) ->
     v = running.visitor()
     set_up(v)
     assert state_of(running.folder) == "registration"
+    until(lambda: running.folder.bot_state.read_text() == "registration\n", 5)
     register(v)
     assert v.place.startswith("/sign-in"), v.words
     assert "anna is registered" in v.words
