@@ -7,6 +7,7 @@ from aggregates import (
     capital,
     chart_of_accounts,
     configuration,
+    control,
     instrument,
     keys,
     order_messages,
@@ -17,8 +18,8 @@ from aggregates import (
 from aggregates.base import TOPICS
 
 FAMILIES = (
-    books, capital, chart_of_accounts, configuration, instrument, keys, order_messages, session,
-    user_activity, users,
+    books, capital, chart_of_accounts, configuration, control, instrument, keys, order_messages,
+    session, user_activity, users,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TOPICS"]

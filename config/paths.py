@@ -92,6 +92,15 @@ class DataFolder:
         return self.control / "bot_state.txt"
 
     @property
+    def status(self) -> Path:
+        """What the running session tells the pages and whoever watches; no truth of its own."""
+        return self.control / "status.json"
+
+    def flag(self, action: str) -> Path:
+        """control_start.flag, control_stop.flag, control_kill.flag: a request (M21)."""
+        return self.control / f"control_{action}.flag"
+
+    @property
     def provisioning(self) -> Path:
         """There while the bot is being provisioned: what a kill leaves is finished or dropped."""
         return self.control / "provisioning"

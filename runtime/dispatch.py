@@ -6,7 +6,16 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from aggregates import books, capital, chart_edits, chart_of_accounts, configuration, keys, users
+from aggregates import (
+    books,
+    capital,
+    chart_edits,
+    chart_of_accounts,
+    configuration,
+    control,
+    keys,
+    users,
+)
 from aggregates import instrument as instruments
 from aggregates import order_messages as orders
 from aggregates import session as sessions
@@ -104,6 +113,10 @@ def _settings(decide: Callable[[configuration.Configuration, Any], None]) -> Han
     return on(configuration.Configuration, lambda _: configuration.STREAM, decide)
 
 
+def _control(decide: Callable[[control.Control, Any], None]) -> Handler:
+    return on(control.Control, lambda _: control.STREAM, decide)
+
+
 def _users(decide: Callable[[users.Users, Any], None]) -> Handler:
     return on(users.Users, lambda _: users.STREAM, decide)
 
@@ -147,6 +160,15 @@ def _chart_edit(work: UnitOfWork, c: chart_of_accounts.ChartEdit) -> None:
     work.load(chart_of_accounts.ChartOfAccounts, chart_of_accounts.STREAM).edit(c)
 
 
+def _intend(work: UnitOfWork, c: orders.IntendOrder) -> None:
+    """Trading buys nothing while entries are blocked, and sends nothing at all after a kill."""
+    if c.sleeve == "trading":
+        now = work.load(control.Control, control.STREAM)
+        blocked = now.entries_blocked if c.side == "buy" or now.killed else ""
+        check(not blocked, f"Order {c.order_id} was not intended: {blocked}.")
+    work.load(Order, order_stream(c.order_id)).intend(c)
+
+
 def _register(work: UnitOfWork, c: instruments.RegisterInstrument) -> None:
     stream = instruments.instrument_stream(instruments.instrument_id(c.exchange, c.symbol))
     work.load(instruments.Instrument, stream).register(c)
@@ -168,6 +190,12 @@ HANDLERS: dict[type[Command], Handler] = {
     keys.RecordRotation: _keys(keys.Keys.rotate),
     keys.IntroduceSigner: _keys(keys.Keys.introduce_signer),
     keys.RenewKeys: _keys(keys.Keys.renew),
+    control.RequestControl: _control(control.Control.request),
+    control.AnswerControl: _control(control.Control.answer),
+    control.StartKill: _control(control.Control.start_kill),
+    control.RecordKillStep: _control(control.Control.record_step),
+    control.LatchKill: _control(control.Control.latch),
+    control.ResetKill: _control(control.Control.reset),
     instruments.RegisterInstrument: _register,
     instruments.RenameInstrument: _instrument(instruments.Instrument.rename),
     instruments.RecordSplit: _instrument(instruments.Instrument.split),
@@ -185,7 +213,7 @@ HANDLERS: dict[type[Command], Handler] = {
     sessions.MarkPrices: _session(sessions.Session.mark_prices),
     sessions.RecordReconciliation: _session(sessions.Session.reconcile),
     sessions.CloseSession: _session(sessions.Session.close),
-    orders.IntendOrder: _order(Order.intend),
+    orders.IntendOrder: _intend,
     orders.RecordSubmission: _order(Order.record_submission),
     orders.RecordAcceptance: _order(Order.record_acceptance),
     orders.RecordFill: _order(Order.record_fill),

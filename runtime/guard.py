@@ -1,0 +1,44 @@
+"""How a running session looks up from its work: waits that notice a kill, and what it tells."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from aggregates.control import Source
+from config.clock import Clock
+from runtime.desk import Desk
+
+
+class KillOrder(NamedTuple):
+    """Somebody or something asks for the kill switch."""
+
+    source: Source
+    reason: str
+
+
+class Guard(Protocol):
+    """The session's way to whoever watches it."""
+
+    def wait_until(self, moment: datetime) -> KillOrder | None:
+        """Return when ``moment`` has come, or at once with a kill that was asked for.
+
+        Looks at least once, also when the moment has passed: starts and stops are answered here.
+        """
+
+    def tell(self, phase: str, desk: Desk | None) -> None:
+        """What runs now, for the status file and the watchdog. Never raises, never waits."""
+
+
+class Unwatched:
+    """A demo: nobody asks anything of it, and nobody watches."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def wait_until(self, moment: datetime) -> KillOrder | None:
+        self._clock.wait_until(moment)
+        return None
+
+    def tell(self, phase: str, desk: Desk | None) -> None:
+        pass
