@@ -48,6 +48,13 @@ class DividendReceived(_Entry, frozen=True, kw_only=True):
     withheld: Decimal
 
 
+@topic("Capital.TaxWithheld")
+class TaxWithheld(_Entry, frozen=True, kw_only=True):
+    """Tax kept back on a dividend of ``symbol``, told by the broker as an entry of its own."""
+
+    symbol: str
+
+
 @topic("Capital.InterestReceived")
 class InterestReceived(_Entry, frozen=True, kw_only=True):
     pass
@@ -61,6 +68,14 @@ class FeeCharged(_Entry, frozen=True, kw_only=True):
 @topic("Capital.MarginInterestCharged")
 class MarginInterestCharged(_Entry, frozen=True, kw_only=True):
     pass
+
+
+@topic("Capital.RoundingSettled")
+class RoundingSettled(_Entry, frozen=True, kw_only=True):
+    """The broker adds fractions of the minor unit up before it rounds, the books round each trade:
+    what that comes to. ``gained``: the broker has more."""
+
+    gained: bool
 
 
 @topic("Capital.Earmarked")
@@ -92,6 +107,10 @@ class RecordDividend(_Record, frozen=True, kw_only=True):
     withheld: Decimal = Decimal(0)
 
 
+class RecordWithholding(_Record, frozen=True, kw_only=True):
+    symbol: str
+
+
 class RecordInterest(_Record, frozen=True, kw_only=True):
     pass
 
@@ -102,6 +121,10 @@ class RecordFee(_Record, frozen=True, kw_only=True):
 
 class RecordMarginInterest(_Record, frozen=True, kw_only=True):
     pass
+
+
+class RecordRounding(_Record, frozen=True, kw_only=True):
+    gained: bool
 
 
 class Earmark(_Record, frozen=True, kw_only=True):
@@ -129,6 +152,10 @@ class CapitalEntry(Aggregate):
         )
         self.emit(record(DividendReceived, c))
 
+    def withholding(self, c: RecordWithholding) -> None:
+        self.check_new(c)
+        self.emit(record(TaxWithheld, c))
+
     def interest(self, c: RecordInterest) -> None:
         self.check_new(c)
         self.emit(record(InterestReceived, c))
@@ -140,6 +167,10 @@ class CapitalEntry(Aggregate):
     def margin_interest(self, c: RecordMarginInterest) -> None:
         self.check_new(c)
         self.emit(record(MarginInterestCharged, c))
+
+    def rounding(self, c: RecordRounding) -> None:
+        self.check_new(c)
+        self.emit(record(RoundingSettled, c))
 
     def earmark(self, c: Earmark) -> None:
         self.check_new(c)

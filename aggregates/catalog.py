@@ -11,6 +11,7 @@ from aggregates import (
     instrument,
     keys,
     order_messages,
+    reconciliation,
     session,
     user_activity,
     users,
@@ -19,7 +20,7 @@ from aggregates.base import TOPICS
 
 FAMILIES = (
     books, capital, chart_of_accounts, configuration, control, instrument, keys, order_messages,
-    session, user_activity, users,
+    reconciliation, session, user_activity, users,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TOPICS"]

@@ -13,6 +13,8 @@ from aggregates.base import Aggregate, Command, Event, check, record, topic
 
 STREAM = "control"
 
+LATCHED = "the kill switch is latched; an admin resets it on its page"
+
 Action = Literal["start", "stop", "kill"]
 # who asked: a person on a page or by a file, a loss limit, or what watches broker and process
 Source = Literal["page", "flag", "loss", "broker", "error", "watchdog"]
@@ -103,6 +105,7 @@ class Control(Aggregate):
         self.stopped = False
         self.killing = False
         self.killed = False
+        self.flat = False  # of the last kill: the broker said that trading holds nothing
         self.kills = 0
         self.steps: dict[KillStep, KillStepDone] = {}
         self.asked: dict[Action, ControlRequested] = {}
@@ -111,7 +114,7 @@ class Control(Aggregate):
     def entries_blocked(self) -> str:
         """Why nothing may be bought for trading; empty while it may."""
         if self.killed:
-            return "the kill switch is latched; an admin resets it on the page"
+            return LATCHED
         if self.killing or "kill" in self.asked:
             return "a kill is under way"
         if self.stopped or "stop" in self.asked:
@@ -166,7 +169,7 @@ class Control(Aggregate):
             case KillStepDone():
                 self.steps[event.step] = event
             case Killed():
-                self.killing, self.killed = False, True
+                self.killing, self.killed, self.flat = False, True, event.flat
             case KillReset():
                 # entries stay stopped: trading begins again only when somebody starts it
                 self.killed, self.stopped = False, True

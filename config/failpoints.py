@@ -31,6 +31,13 @@ STEPS = {
     "outbox.fill_recorded": "an execution is on disk, others may follow",
     "outbox.cancel_recorded": "the wish to cancel is on disk, the broker was not asked",
     "outbox.cancel_sent": "the broker was asked to cancel, its answer is not read",
+    # the kill switch; orders on their way are the outbox's
+    "kill.started": "entries are blocked, nothing is cancelled",
+    "kill.cancels_sent": "the broker was asked to cancel what the session has open",
+    "kill.cancels_recorded": "what became of the cancellations is on disk, nothing is sold",
+    "kill.sold": "the broker said what is left, and it is not recorded",
+    "kill.sale_recorded": "what is left is on disk, the switch is not latched",
+    "kill.latched": "the switch is latched, and nobody was told",
     # the simulated broker's own file
     "broker.lay.written": "tables and account are written, not committed",
     "broker.begun": "the write lock is held, nothing is written",
@@ -70,6 +77,9 @@ STEPS = {
     "provisioning.ledger": "the ledger is on disk, folders and the broker's account are not",
     "provisioning.logs": "the folders are there, the broker's account is not",
     "provisioning.broker": "everything is on disk, and the marker still stands",
+    # logging the history
+    "logs.file_written": "the lines of some events are in one file, others and the position follow",
+    "logs.written": "the lines of some events are in their files, the position is the old one",
     # folding events into a view
     "projection.fold.rows_written": "the rows of a batch are written, the position is the old one",
     "projection.fold.tracked": "rows and position are written, not committed",

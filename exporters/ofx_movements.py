@@ -30,9 +30,11 @@ _CASH_WORDS = {
     "Capital.Deposited": ("DEP", "Deposit"),
     "Capital.Withdrawn": ("DEBIT", "Withdrawal"),
     "Capital.DividendReceived": ("DIV", "Dividend"),
+    "Capital.TaxWithheld": ("DEBIT", "Tax withheld"),
     "Capital.InterestReceived": ("INT", "Interest"),
     "Capital.FeeCharged": ("FEE", "Fee"),
     "Capital.MarginInterestCharged": ("INT", "Margin interest"),
+    "Capital.RoundingSettled": ("OTHER", "Rounding"),
 }
 
 

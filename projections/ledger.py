@@ -19,6 +19,8 @@ from aggregates.capital import (
     FeeCharged,
     InterestReceived,
     MarginInterestCharged,
+    RoundingSettled,
+    TaxWithheld,
 )
 from aggregates.chart_of_accounts import SECURITY_ROLES, Chart, ChartAdopted, ChartChanged
 from aggregates.errors import DomainError
@@ -45,9 +47,11 @@ CAPITAL_WORDS: dict[type[Event], str] = {
     CapitalDeposited: "Deposit",
     CapitalWithdrawn: "Withdrawal",
     DividendReceived: "Dividend",
+    TaxWithheld: "Tax withheld",
     InterestReceived: "Interest",
     FeeCharged: "Fee",
     MarginInterestCharged: "Margin interest",
+    RoundingSettled: "Rounding",
     CapitalEarmarked: "Earmark",
 }
 _GAINS = ("gain_short_term", "gain_long_term")

@@ -179,6 +179,25 @@ class Orders(Projection):
         ids = f"SELECT order_id FROM changes WHERE {' AND '.join(where)}"
         return self._folded(as_of, f"o.order_id IN ({ids})", *parameters)
 
+    def still_open(self, since: int = 0) -> list[int]:
+        """Positions, from that one on, of the intents of orders that are open as of now.
+
+        What is over stays over, so who asks again begins at the oldest that was open.
+        """
+        rows = self.connection.execute(
+            "SELECT position FROM orders o WHERE position >= ? AND NOT EXISTS (SELECT 1 FROM"
+            " changes c WHERE c.order_id = o.order_id AND c.change IN ('cancelled', 'rejected',"
+            " 'expired')) AND quantity > (SELECT COALESCE(SUM(c.quantity), 0) FROM changes c"
+            " WHERE c.order_id = o.order_id AND c.change = 'filled') ORDER BY position",
+            (since,),
+        )
+        return [position for (position,) in rows]
+
+    def intended_at(self, positions: list[int]) -> list[OrderView]:
+        """Orders by the positions of their intents, as of now."""
+        marks = ", ".join("?" * len(positions))
+        return self._folded(NOW, f"o.position IN ({marks})", *positions)
+
     def before(self, as_of: AsOf, position: int) -> dict[str, OrderView]:
         """Those of ``orders(as_of, after=position)`` as they stood at that position, by order id.
 
@@ -197,6 +216,24 @@ class Orders(Projection):
         """One order as of both clocks; None when they do not know it."""
         found = self._folded(as_of, "o.order_id = ?", order_id)
         return found[0] if found else None
+
+    def unfinished(self) -> list[OrderView]:
+        """Those of which something may still be filled, as far as is known now."""
+        ends = ", ".join(f"'{end}'" for end in _ENDED)
+        return self._folded(
+            NOW,
+            f"NOT EXISTS (SELECT 1 FROM changes e WHERE e.order_id = o.order_id AND e.change IN"
+            f" ({ends})) AND o.quantity > (SELECT coalesce(sum(f.quantity), 0) FROM changes f"
+            " WHERE f.order_id = o.order_id AND f.change = 'filled')",
+        )
+
+    def of_symbol(self, symbol: str) -> list[OrderView]:
+        """Every order of it, in the order of intent."""
+        return self._folded(NOW, "o.symbol = ?", symbol)
+
+    def order_ids(self) -> dict[str, str]:
+        """Order ids by client order id, of all orders that were ever intended."""
+        return dict(self.connection.execute("SELECT client_order_id, order_id FROM orders"))
 
     def _folded(self, as_of: AsOf, which: str, *parameters: Any) -> list[OrderView]:
         # CROSS JOIN keeps the order of the loops: an order first, then its changes by index
@@ -222,8 +259,8 @@ def _view(rows: list[tuple[Any, ...]]) -> OrderView:
             value += from_scaled(units, QUANTITY_SCALE) * Decimal(price)
             if filled >= wanted:
                 state = "filled"
-            elif state not in _ENDED:  # else the broker filled before it heard of the end
-                state = "partially filled"
+            elif state not in ("cancelled", "expired"):  # those filled before the end was heard of
+                state = "partially filled"  # one taken as rejected is there after all
         elif change == "accepted":
             state = state if filled else "accepted"  # a fill may come before the acceptance
         elif change != "cancel requested":

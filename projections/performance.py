@@ -38,9 +38,11 @@ _CAPITAL = (
     capital.CapitalDeposited,
     capital.CapitalWithdrawn,
     capital.DividendReceived,
+    capital.TaxWithheld,
     capital.InterestReceived,
     capital.FeeCharged,
     capital.MarginInterestCharged,
+    capital.RoundingSettled,
 )
 
 

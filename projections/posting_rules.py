@@ -19,6 +19,8 @@ from aggregates.capital import (
     FeeCharged,
     InterestReceived,
     MarginInterestCharged,
+    RoundingSettled,
+    TaxWithheld,
 )
 from aggregates.errors import DomainError
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, divide_half_even, minor_units, to_scaled
@@ -34,6 +36,15 @@ _PURSES = {
     "reinvestment_pool": "reinvestment_pool",
 }
 _PURPOSES = {"draw": "owner_draws", "payroll": "payroll", "income_tax": "income_tax"}
+
+# debit and credit of what always moves the same two accounts
+_PAIRS: dict[type[Event], tuple[str, str]] = {
+    CapitalDeposited: ("cash_float", "opening_equity"),
+    TaxWithheld: ("withholding_tax", "cash_float"),
+    InterestReceived: ("cash_float", "interest"),
+    FeeCharged: ("fees", "cash_float"),
+    MarginInterestCharged: ("margin_interest", "cash_float"),
+}
 
 
 class Line(NamedTuple):
@@ -116,8 +127,14 @@ def capital_lines(event: Event, mapping: Mapping[str, str], exponent: int) -> li
         return [Line(mapping[debit], amount), Line(mapping[credit], -amount)]
 
     match event:
-        case CapitalDeposited():
-            return pair("cash_float", "opening_equity", minor(event.amount))
+        case (
+            CapitalDeposited()
+            | TaxWithheld()
+            | InterestReceived()
+            | FeeCharged()
+            | MarginInterestCharged()
+        ):
+            return pair(*_PAIRS[type(event)], minor(event.amount))
         case CapitalWithdrawn():
             return pair(_PURPOSES[event.purpose], _PURSES[event.purse], minor(event.amount))
         case DividendReceived():
@@ -128,12 +145,9 @@ def capital_lines(event: Event, mapping: Mapping[str, str], exponent: int) -> li
                 Line(mapping["dividends"], -gross),
             ]
             return [line for line in lines if line.amount]
-        case InterestReceived():
-            return pair("cash_float", "interest", minor(event.amount))
-        case FeeCharged():
-            return pair("fees", "cash_float", minor(event.amount))
-        case MarginInterestCharged():
-            return pair("margin_interest", "cash_float", minor(event.amount))
+        case RoundingSettled():
+            sides = ("cash_float", "rounding") if event.gained else ("rounding", "cash_float")
+            return pair(*sides, minor(event.amount))
         case CapitalEarmarked():
             return pair(_PURSES[event.purse_to], _PURSES[event.purse_from], minor(event.amount))
     return []

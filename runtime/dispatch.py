@@ -14,6 +14,7 @@ from aggregates import (
     configuration,
     control,
     keys,
+    reconciliation,
     users,
 )
 from aggregates import instrument as instruments
@@ -29,6 +30,7 @@ from eventstore.codec import command_content
 from eventstore.envelope import CommandContext
 from eventstore.errors import ConcurrentChange
 from eventstore.recorder import CommandRepeated
+from runtime.recent import Recent
 from security.data_keys import PLAIN, DataKey
 
 
@@ -46,10 +48,16 @@ class UnitOfWork:
     """
 
     def __init__(
-        self, store: Store, *, alone: bool = False, kept: Mapping[str, Kept] | None = None
+        self,
+        store: Store,
+        *,
+        alone: bool = False,
+        kept: Mapping[str, Kept] | None = None,
+        recent: Recent | None = None,
     ) -> None:
         self._store = store
         self._kept = kept or {}
+        self._recent = recent or Recent()
         self._alone = alone
         self.touched: dict[str, Aggregate] = {}
 
@@ -73,7 +81,9 @@ class UnitOfWork:
         found = self.touched.get(stream)
         if not isinstance(found, kind):
             kept = self._kept[stream]() if stream in self._kept else None
-            found = kept if isinstance(kept, kind) else self._store.load(kind, stream)
+            if not isinstance(kept, kind):
+                kept = self._recent.take(self._store, kind, stream)
+            found = kept or self._store.load(kind, stream)
             self.touched[stream] = found
         return found
 
@@ -115,6 +125,10 @@ def _settings(decide: Callable[[configuration.Configuration, Any], None]) -> Han
 
 def _control(decide: Callable[[control.Control, Any], None]) -> Handler:
     return on(control.Control, lambda _: control.STREAM, decide)
+
+
+def _reconciliation(decide: Callable[[reconciliation.Reconciliation, Any], None]) -> Handler:
+    return on(reconciliation.Reconciliation, lambda _: reconciliation.STREAM, decide)
 
 
 def _users(decide: Callable[[users.Users, Any], None]) -> Handler:
@@ -161,10 +175,14 @@ def _chart_edit(work: UnitOfWork, c: chart_of_accounts.ChartEdit) -> None:
 
 
 def _intend(work: UnitOfWork, c: orders.IntendOrder) -> None:
-    """Trading buys nothing while entries are blocked, and sends nothing at all after a kill."""
-    if c.sleeve == "trading":
+    """Trading buys nothing while entries are blocked or books and broker differ, and sends nothing
+    at all after a kill. What is booked after the fact is no order to send."""
+    if c.sleeve == "trading" and c.context != "correction":
         now = work.load(control.Control, control.STREAM)
         blocked = now.entries_blocked if c.side == "buy" or now.killed else ""
+        if c.side == "buy" and not blocked:
+            suspense = work.load(reconciliation.Reconciliation, reconciliation.STREAM)
+            blocked = suspense.entries_blocked
         check(not blocked, f"Order {c.order_id} was not intended: {blocked}.")
     work.load(Order, order_stream(c.order_id)).intend(c)
 
@@ -196,15 +214,27 @@ HANDLERS: dict[type[Command], Handler] = {
     control.RecordKillStep: _control(control.Control.record_step),
     control.LatchKill: _control(control.Control.latch),
     control.ResetKill: _control(control.Control.reset),
+    reconciliation.RecordDifferences: _reconciliation(
+        reconciliation.Reconciliation.record_differences
+    ),
+    reconciliation.RecordNotKnown: _reconciliation(reconciliation.Reconciliation.record_not_known),
+    reconciliation.AcceptDifference: _reconciliation(reconciliation.Reconciliation.accept),
+    reconciliation.RecordComparison: on(
+        reconciliation.ComparisonsOfDay,
+        lambda c: reconciliation.comparisons_stream(c.effective_date.isoformat()),
+        reconciliation.ComparisonsOfDay.record_comparison,
+    ),
     instruments.RegisterInstrument: _register,
     instruments.RenameInstrument: _instrument(instruments.Instrument.rename),
     instruments.RecordSplit: _instrument(instruments.Instrument.split),
     capital.RecordDeposit: _capital(capital.CapitalEntry.deposit),
     capital.RecordWithdrawal: _capital(capital.CapitalEntry.withdraw),
     capital.RecordDividend: _capital(capital.CapitalEntry.dividend),
+    capital.RecordWithholding: _capital(capital.CapitalEntry.withholding),
     capital.RecordInterest: _capital(capital.CapitalEntry.interest),
     capital.RecordFee: _capital(capital.CapitalEntry.fee),
     capital.RecordMarginInterest: _capital(capital.CapitalEntry.margin_interest),
+    capital.RecordRounding: _capital(capital.CapitalEntry.rounding),
     capital.Earmark: _capital(capital.CapitalEntry.earmark),
     sessions.OpenSession: _session(sessions.Session.open),
     sessions.StartPhase: _session(sessions.Session.start_phase),
@@ -244,9 +274,11 @@ MOVES_MONEY = (
     capital.RecordDeposit,
     capital.RecordWithdrawal,
     capital.RecordDividend,
+    capital.RecordWithholding,
     capital.RecordInterest,
     capital.RecordFee,
     capital.RecordMarginInterest,
+    capital.RecordRounding,
     capital.Earmark,
 )
 
@@ -287,6 +319,7 @@ class Dispatcher:
         self.store = store
         self.actor = actor
         self._kept = kept
+        self._recent = Recent()
         self._currency = ""
 
     def __call__(
@@ -364,13 +397,16 @@ class Dispatcher:
         under: tuple[int, DataKey] | None,
         writing: Any = None,
     ) -> Recorded:
-        work = UnitOfWork(self.store, alone=writing is not None, kept=self._kept)
+        work = UnitOfWork(
+            self.store, alone=writing is not None, kept=self._kept, recent=self._recent
+        )
         for command in commands:
             self._check_currency(command)
             self._check_rotation(command, rotates=under is not None)
             HANDLERS[type(command)](work, command)
         reach("dispatch.decided")
         positions = self.store.record(context, *work.touched.values(), writing=writing, under=under)
+        self._recent.keep(a for a in work.touched.values() if a.id not in (self._kept or {}))
         return Recorded(positions, repeated=False)
 
     def _check_rotation(self, command: Command, *, rotates: bool) -> None:

@@ -23,7 +23,9 @@ from aggregates.capital import (
     RecordFee,
     RecordInterest,
     RecordMarginInterest,
+    RecordRounding,
     RecordWithdrawal,
+    RecordWithholding,
 )
 from aggregates.chart_edits import (
     CreateAccount,
@@ -35,6 +37,14 @@ from aggregates.chart_edits import (
 )
 from aggregates.chart_of_accounts import AdoptChart
 from aggregates.configuration import AdoptSettings, Change, ChangeSettings
+from aggregates.control import (
+    AnswerControl,
+    LatchKill,
+    RecordKillStep,
+    RequestControl,
+    ResetKill,
+    StartKill,
+)
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
 from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import (
@@ -47,6 +57,13 @@ from aggregates.order_messages import (
     RecordSubmission,
     RecordUnknownOutcome,
     RequestCancel,
+)
+from aggregates.reconciliation import (
+    AcceptDifference,
+    Difference,
+    RecordComparison,
+    RecordDifferences,
+    RecordNotKnown,
 )
 from aggregates.session import (
     CloseSession,
@@ -241,11 +258,40 @@ def _people() -> Iterator[Sequence[Command]]:
     yield [of(RecordSignOut, **first)]
 
 
+def _safety() -> Iterator[Sequence[Command]]:
+    """A stop, a kill to its reset, and a difference with the broker."""
+    why = {"source": "page", "reason": "test"}
+    yield [of(RequestControl, action="stop", **why)]
+    yield [of(AnswerControl, action="stop", effect="entries are stopped")]
+    yield [
+        of(StartKill, **why),
+        of(RecordKillStep, step="entries_blocked", detail="trading buys nothing more"),
+    ]
+    yield [of(RecordKillStep, step="orders_cancelled", detail="none was open")]
+    yield [of(LatchKill, flat=False, left=("SPY 1: halted",))]
+    yield [of(ResetKill, reason="test")]
+    yield [money(RecordWithholding, "tax-withheld", "1.85", symbol="SPY")]
+    yield [money(RecordRounding, "rounding", "0.01", gained=False)]
+    cash = Difference(
+        difference_id="cash:USD", kind="cash", subject="USD", ours="2", theirs="1", amount="-1",
+        known="nothing", to_do="look",
+    )  # fmt: skip
+    at_start = {"occasion": "start"}
+    compared = of(
+        RecordComparison, our_cash=Decimal(2), broker_cash=Decimal(1), repaired=(),
+        still_open=("cash:USD",), **at_start,
+    )  # fmt: skip
+    yield [of(RecordDifferences, differences=(cash,), **at_start), compared]
+    yield [of(AcceptDifference, difference_id="cash:USD", amount="-1", reason="test")]
+    yield [of(RecordNotKnown, reason="no answer", **at_start)]
+
+
 def _asks() -> Iterator[Sequence[Command]]:
     books = list(_batches())
     yield from books
     yield from _edits(sum(map(len, books)))
     yield from _people()
+    yield from _safety()
 
 
 ASKS = [Ask(f"ask:{n}", tuple(batch)) for n, batch in enumerate(_asks())]

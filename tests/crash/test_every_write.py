@@ -32,8 +32,9 @@ from runtime.demo import plan_of, play
 DAY = date(2026, 3, 2)
 PLAN = plan_of(None, DAY, DAY, ("EKHO",), seed=288)  # the first seed whose day has all of that
 OF_REBUILD = {"rebuild.folded", "rebuild.synced"}
-# those of test_kill_rotation.py and of the set-up; a demo has no vault
-OF_VAULT = {s for s in STEPS if s.startswith(("vault.", "custody.", "provisioning."))}
+# those of test_kill_rotation.py, of the set-up and of test_kill_switch_killed.py; a demo has no
+# vault, and nobody kills it
+OF_VAULT = {s for s in STEPS if s.startswith(("vault.", "custody.", "provisioning.", "kill."))}
 OF_FOLDING = {"projection.fold.rows_written", "projection.fold.tracked"}  # a rebuild's too
 OF_FILES = {"file.written", "file.synced", "file.renamed"}
 PAIRS = 4  # of 900, in a run that is not full

@@ -1,6 +1,9 @@
-"""A keeper of one set of books: a store, commands in words, and a ledger beside it."""
+"""A keeper of one set of books: a store, commands in words, and a ledger beside it. And a bot in
+its session, on a broker that can be told what to do."""
 
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -298,3 +301,30 @@ def older(keep: Callable[..., Keeper]) -> Keeper:
     found = keep("older", vault=FakeVault({0: DataKey(b"", KEY)}))
     found.trade(rotating=True)
     return found
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`make_rig()` gives a bot whose session has begun; see safety_rig.py for the options."""
+    name = "safety_rig"
+    if name not in sys.modules:  # a helper of this folder, which is no package, by its path
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        made.append(sys.modules[name].Rig(tmp_path / "bot", **options))
+        made[-1].open_session()
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.close()
+
+
+@pytest.fixture
+def rig(make_rig: Callable[..., Any]) -> Any:
+    return make_rig()

@@ -9,41 +9,28 @@ from decimal import Decimal
 from typing import Any
 
 from aggregates.base import Command
-from aggregates.capital import RecordFee
-from aggregates.chart_edits import (
-    CreateAccount,
-    DeactivateAccount,
-    MapRole,
-    MoveAccount,
-    ReactivateAccount,
-    RenameAccount,
+from aggregates.capital import RecordRounding, RecordWithholding
+from aggregates.control import (
+    AnswerControl,
+    LatchKill,
+    RecordKillStep,
+    RequestControl,
+    ResetKill,
+    StartKill,
 )
-from aggregates.configuration import Change, ChangeSettings
-from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import IntendOrder, RecordFill
-from aggregates.user_activity import (
-    RecordDenial,
-    RecordFailedSignIn,
-    RecordResetLink,
-    RecordSignIn,
-    RecordSignOut,
-)
-from aggregates.users import (
-    ChangePassword,
-    ChangeRole,
-    DeactivateUser,
-    EnrolSecondFactor,
-    ReactivateUser,
-    RegisterUser,
-    RemoveSecondFactor,
-    SignOutEverywhere,
-    UseRecoveryCode,
+from aggregates.reconciliation import (
+    AcceptDifference,
+    Difference,
+    RecordComparison,
+    RecordDifferences,
+    RecordNotKnown,
 )
 from runtime.dispatch import Dispatcher
 
-CHAPTER = 2
+CHAPTER = 3
 SOFTWARE = "0.1.0"  # what wrote this chapter
-OPENED = datetime(2025, 3, 3, 14, 30, tzinfo=UTC)  # the store's clock when the chapter begins
+OPENED = datetime(2025, 3, 10, 14, 30, tzinfo=UTC)  # the store's clock when the chapter begins
 IDENTITY = "DEMO_USA_SIM_01"
 D = Decimal
 
@@ -113,92 +100,57 @@ class Scribe:
 def write(dispatch: Dispatcher) -> None:
     """The whole chapter."""
     s = Scribe(dispatch)
-    edits_of_the_chart(s)
-    changes_of_settings(s)
-    changes_of_keys(s)
-    people(s)
-    at_the_door(s)
-    renewals_of_keys(s)
+    starts_and_stops(s)
+    a_kill(s)
+    money_of_the_broker(s)
+    differences_with_the_broker(s)
 
 
-def edits_of_the_chart(s: Scribe) -> None:
-    """Every kind of edit, with and without a parent, and what is posted between them."""
-    s.day("2025-03-03")
-    head = {"code": "5000", "name": "Trading costs", "type": "expense"}
-    s.do("chart-header", CreateAccount, seen=2, reason="one sum", **head)
-    feeds = {"code": "5090", "name": "Data feeds, “Café”", "type": "expense", "parent": "5000"}
-    s.do("chart-create", CreateAccount, seen=3, reason="apart from fees", **feeds)
-    bonds = {"code": "1150", "name": "Bonds", "type": "asset", "per_instrument": True}
-    s.do("chart-securities", CreateAccount, seen=4, reason="for later", **bonds)
-    s.do("chart-move", MoveAccount, seen=5, reason="one sum", code="5080", parent="5000")
-    s.do("chart-rename", RenameAccount, seen=6, reason="clearer", code="5080", name="Broker fees")
-    books = {"held": (), "books_at": s.head()}
-    s.do("chart-map", MapRole, seen=7, reason="a test", role="fees", code="5090", **books)
-    s.money("fee-of-data", RecordFee, "4.25")
-    books = {"held": (), "books_at": s.head()}
-    s.do("chart-map-back", MapRole, seen=8, reason="over", role="fees", code="5080", **books)
-    books = {"held": (), "books_at": s.head()}
-    s.do("chart-close", DeactivateAccount, seen=9, reason="not used", code="1150", **books)
-    s.do("chart-open", ReactivateAccount, seen=10, reason="used", code="1150")
-    s.do("chart-to-the-top", MoveAccount, seen=11, reason="alone", code="5090", parent="")
-    s.trade("sell-under-version-12", "SPY", "sell", "1", "301", costs={"fees": "0.02"})
+def starts_and_stops(s: Scribe) -> None:
+    """Asked for and answered, by a page and by a file."""
+    s.day("2025-03-10")
+    for action, source in (("stop", "page"), ("start", "flag")):
+        s.do(f"ask-{action}", RequestControl, action=action, source=source, reason="“test”")
+        s.do(f"answer-{action}", AnswerControl, action=action, effect=f"done at the {action}")
 
 
-def changes_of_settings(s: Scribe) -> None:
-    """A plain key, a secret by its fingerprint, and both back again."""
-    s.day("2025-03-04")
-    secret = "8f14e45fceea167a5a36dedd4bea2543"  # noqa: S105 - a fingerprint
-    there = (("SEED", "2", "3"), ("SMTP_PASSWORD", "", secret))
-    back = tuple((key, after, before) for key, before, after in there)
-    for seen, changes, reason in ((2, there, ""), (3, back, "“as before”")):
-        listed = tuple(Change(key=k, before=b, after=a) for k, b, a in changes)
-        s.do(f"settings-{seen}", ChangeSettings, seen=seen, changes=listed, reason=reason)
+def a_kill(s: Scribe) -> None:
+    """Every step of two kills: one that leaves something, one that is flat."""
+    s.day("2025-03-11")
+    s.do("ask-kill", RequestControl, action="kill", source="page", reason="typed: KILL")
+    for number, left in ((1, ("SPY 3: halted", "o-9 is accepted")), (2, ())):
+        s.do(f"kill-{number}", StartKill, source="loss", reason="the day's loss is 0.05")
+        for step in ("entries_blocked", "orders_cancelled", "positions_sold"):
+            s.do(f"kill-{number}-{step}", RecordKillStep, step=step, detail="done", left=left)
+        s.do(f"kill-{number}-latch", LatchKill, flat=not left, left=left)
+        s.do(f"kill-{number}-reset", ResetKill, reason="“looked at”")
 
 
-def changes_of_keys(s: Scribe) -> None:
-    """Two rotations and a new signer. Fingerprints and hashes are made up."""
-    s.day("2025-03-05")
-    for number in (1, 2):
-        marks = tuple(f"{number}{key}".ljust(64, "0") for key in range(3))
+def money_of_the_broker(s: Scribe) -> None:
+    s.day("2025-03-12")
+    s.money("tax-withheld", RecordWithholding, "1.85", symbol="SPY")
+    s.money("rounding-lost", RecordRounding, "0.01", gained=False)
+    s.money("rounding-gained", RecordRounding, "0.02", gained=True)
+
+
+def differences_with_the_broker(s: Scribe) -> None:
+    """Found, changed, accepted, gone; a broker that says nothing; comparisons with and without."""
+    s.day("2025-03-13")
+    fields = ("difference_id", "kind", "subject", "ours", "theirs", "amount", "known", "to_do")
+    cash = ("cash:USD", "cash", "USD", "10.00", "9.00", "-1.00", "“nothing”", "look")
+    units = ("stranger_position:SPY", "stranger_position", "SPY", "3", "5", "2", "x", "sell")
+    one, other = (Difference(**dict(zip(fields, d, strict=True))) for d in (cash, units))
+    schedule = {"occasion": "schedule"}
+    s.do("found", RecordDifferences, differences=(one, other), **schedule)
+    accepted = {"difference_id": "cash:USD", "amount": "-1.00"}
+    s.do("accepted", AcceptDifference, reason="a fee that comes “later”", **accepted)
+    s.do("gone", RecordDifferences, differences=(one,), **schedule)
+    s.do("not-known", RecordNotKnown, reason="no answer", occasion="reconnect")
+    s.do("known-again", RecordDifferences, differences=(one,), occasion="reconnect")
+    for name, occasion, repaired, still_open in (
+        ("start", "start", (), ()), ("news", "schedule", ("fill x",), ("cash:USD",)),
+    ):  # fmt: skip
         s.do(
-            f"rotation-{number}", RecordRotation, generation=number, fingerprints=marks,
-            manifest_hash=f"{number}".ljust(64, "f"),
+            f"compared-{name}", RecordComparison, occasion=occasion, our_cash=D("10.00"),
+            broker_cash=D("9"), repaired=repaired, still_open=still_open,
         )  # fmt: skip
-    keys = {"old_vkey": "DEMO+00000001+AQ==", "new_vkey": "DEMO+00000002+AQ=="}
-    s.do("signer", IntroduceSigner, reason="“once a year”", **keys)
-
-
-def renewals_of_keys(s: Scribe) -> None:
-    s.day("2025-03-08")
-    s.do("renewed", RenewKeys, root_key=False, reason="“once a year”")
-    s.do("root-key", RenewKeys, root_key=True, reason="a new machine")
-
-
-def people(s: Scribe) -> None:
-    """Two users through all that can become of one, with and without an address for mail."""
-    s.day("2025-03-06")
-    s.do("anna", RegisterUser, user_id="u1", name="anna", role="admin", email="")
-    s.do("boris", RegisterUser, user_id="u2", name="boris", role="viewer", email="b@example.org")
-    s.do("role", ChangeRole, user_id="u2", role="operator", reason="“new job”", by="u1")
-    s.do("password-own", ChangePassword, user_id="u1", way="own")
-    s.do("password-link", ChangePassword, user_id="u2", way="link")
-    s.do("factor", EnrolSecondFactor, user_id="u2")
-    s.do("factor-code", UseRecoveryCode, user_id="u2")
-    s.do("factor-off", RemoveSecondFactor, user_id="u2", reason="lost the phone")
-    s.do("everywhere", SignOutEverywhere, user_id="u2")
-    s.do("deactivate", DeactivateUser, user_id="u2", reason="left")
-    s.do("reactivate", ReactivateUser, user_id="u2", reason="came back")
-
-
-def at_the_door(s: Scribe) -> None:
-    """What people do at the door, one whom nobody knows among them."""
-    s.day("2025-03-07")
-    here = {"address": "127.0.0.1"}
-    s.do("sign-in", RecordSignIn, user_id="u1", second_factor=False, **here)
-    s.do("sign-in-factor", RecordSignIn, user_id="u2", second_factor=True, **here)
-    s.do("wrong", RecordFailedSignIn, user_id="u2", cause="password", waits_s=2, **here)
-    s.do("unknown", RecordFailedSignIn, user_id="", cause="unknown name", waits_s=0, address="::1")
-    s.do("denied", RecordDenial, user_id="u2", role="operator", route="users.every", method="GET")
-    s.do("link-shown", RecordResetLink, user_id="u2", sent="shown", minutes=60)
-    s.do("link-mailed", RecordResetLink, user_id="u2", sent="mail", minutes=60)
-    s.do("sign-out", RecordSignOut, user_id="u1")

@@ -56,9 +56,18 @@ def capital_case(kind: type, *expected: tuple[str, str], **fields: Any) -> Any:
             capital.RecordDividend, ("5060", "75.50"), ("4030", "-75.50"),
             symbol="SPY", withheld=Decimal("75.50"),
         ),
+        capital_case(
+            capital.RecordWithholding, ("5060", "75.50"), ("1010", "-75.50"), symbol="SPY"
+        ),
         capital_case(capital.RecordInterest, ("1010", "75.50"), ("4040", "-75.50")),
         capital_case(capital.RecordFee, ("5020", "75.50"), ("1010", "-75.50")),
         capital_case(capital.RecordMarginInterest, ("5030", "75.50"), ("1010", "-75.50")),
+        capital_case(
+            capital.RecordRounding, ("1010", "75.50"), ("5070", "-75.50"), gained=True
+        ),
+        capital_case(
+            capital.RecordRounding, ("5070", "75.50"), ("1010", "-75.50"), gained=False
+        ),
         capital_case(
             capital.Earmark, ("1030", "75.50"), ("1010", "-75.50"),
             purse_from="float", purse_to="tax_reserve",

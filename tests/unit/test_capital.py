@@ -32,6 +32,12 @@ KINDS: list[tuple[type, Any, type, dict[str, Any]]] = [
         capital.DividendReceived,
         {"symbol": "SPY", "withheld": D("18.07")},
     ),
+    (
+        capital.RecordWithholding,
+        CapitalEntry.withholding,
+        capital.TaxWithheld,
+        {"symbol": "SPY"},
+    ),
     (capital.RecordInterest, CapitalEntry.interest, capital.InterestReceived, {}),
     (capital.RecordFee, CapitalEntry.fee, capital.FeeCharged, {}),
     (
@@ -39,6 +45,12 @@ KINDS: list[tuple[type, Any, type, dict[str, Any]]] = [
         CapitalEntry.margin_interest,
         capital.MarginInterestCharged,
         {},
+    ),
+    (
+        capital.RecordRounding,
+        CapitalEntry.rounding,
+        capital.RoundingSettled,
+        {"gained": True},
     ),
     (
         capital.Earmark,
