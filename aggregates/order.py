@@ -65,6 +65,8 @@ class Order(Aggregate):
         self.executions: set[str] = set()
         self.cancel_requested = False
         self.cancel_reason = ""
+        self.sent_at: datetime | None = None  # when it was last on its way, as far as is known
+        self.reopened = 0  # by fills of what was taken as rejected
 
     @property
     def terms(self) -> OrderIntended:
@@ -177,7 +179,7 @@ class Order(Aggregate):
             case OrderIntended():
                 self.intent, self.state = event, "intended"
             case OrderSubmitted():
-                self.state = "submitted"
+                self.state, self.sent_at = "submitted", event.occurred_at
             case OrderAccepted():
                 self.broker_order_id = event.broker_order_id
                 self.state = "filled" if self.state == "filled" else "accepted"
@@ -192,7 +194,7 @@ class Order(Aggregate):
             case OrderExpired():
                 self.state = "expired"
             case OrderOutcomeUnknown():
-                self.state = "unknown"
+                self.state, self.sent_at = "unknown", event.occurred_at
 
     def _apply_fill(self, event: OrderFilled) -> None:
         self.executions.add(event.execution_id)
@@ -201,5 +203,6 @@ class Order(Aggregate):
         self.first_filled_at = self.first_filled_at or event.occurred_at
         if not self.open_quantity.units:
             self.state = "filled"
-        elif self.state in ("intended", "submitted", "unknown"):
+        elif self.state in ("intended", "submitted", "unknown", "rejected"):
+            self.reopened += self.state == "rejected"
             self.state = "accepted"  # a fill proves that the broker has the order

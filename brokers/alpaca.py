@@ -101,6 +101,7 @@ class AlpacaBroker:
             inverse_etf=True,
             long_put=False,
             simulated=False,
+            requests_per_minute=200,  # of an account, as Alpaca documents it
         )
 
     # --- the account ------------------------------------------------------------------------

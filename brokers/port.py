@@ -76,7 +76,9 @@ class ApiAction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker can do. ``quantity_step`` is the smallest fraction of a share."""
+    """What the broker can do. ``quantity_step`` is the smallest fraction of a share,
+    ``bars_after`` how long after its minute a bar is there at the latest, as a rule, and
+    ``requests_per_minute`` how many it takes; None: it does not count them."""
 
     name: str
     fractional: bool
@@ -86,6 +88,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     inverse_etf: bool
     long_put: bool
     simulated: bool
+    bars_after: timedelta = timedelta(0)
+    requests_per_minute: int | None = None
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

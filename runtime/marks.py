@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 from aggregates.session import Mark, MarkPrices
+from eventstore.errors import CommandConflict
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 
@@ -28,10 +30,12 @@ def mark_prices(
         for bar in bars
         if bar is not None
     )
-    if marks:
-        day = desk.hours.day
-        bot.dispatch(
-            MarkPrices(at=now, effective_date=day, occasion=occasion, marks=marks),
-            command_id=f"marks:{day}:{occasion}:{now:%H%M}",
-            correlation=f"session-{day}",
-        )
+    day = desk.hours.day
+    # marked before a restart, with the bars that were known then: the first marks stand
+    with suppress(CommandConflict):
+        if marks:
+            bot.dispatch(
+                MarkPrices(at=now, effective_date=day, occasion=occasion, marks=marks),
+                command_id=f"marks:{day}:{occasion}:{now:%H%M}",
+                correlation=f"session-{day}",
+            )

@@ -1,191 +1,203 @@
-"""Orders on their way to the broker and reports on their way back.
+"""Orders on their way to the broker, and the session's view of what came back.
 
 An order's intent is on disk before a byte leaves (rule 4). An unclear answer is resolved by asking
-for the client order id, never by sending again. Reports are commands with ids of their own, so a
-report that comes twice is recorded once.
+for the client order id, never by sending again. Decision 0024 says what follows from each answer.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 
-from aggregates.order import Order
-from aggregates.order_messages import (
-    RecordAcceptance,
-    RecordCancellation,
-    RecordExpiry,
-    RecordFill,
-    RecordRejection,
-    RecordSubmission,
-    RecordUnknownOutcome,
-    RequestCancel,
-)
+from aggregates.control import STREAM, Control
+from aggregates.order import FINAL, Order, State
+from aggregates.order_messages import RecordSubmission, RecordUnknownOutcome, RequestCancel
 from brokers.port import (
     Broker,
-    BrokerOrder,
+    BrokerError,
     DuplicateOrder,
-    Execution,
+    KeysRefused,
     OrderRefused,
     OrderRequest,
-    OutcomeUnknown,
 )
 from config.clock import Clock
 from config.failpoints import reach
+from runtime.broker_line import BrokerLine, NoAnswer
 from runtime.desk import Desk
 from runtime.dispatch import Dispatcher
+from runtime.inbox import Inbox, urgency_of
+from runtime.order_records import OrderRecords
+from runtime.pace import Urgency
+
+UNANSWERED: frozenset[State] = frozenset({"intended", "submitted", "unknown"})
+LATE_ARRIVAL = timedelta(seconds=30)  # a request that got lost may still arrive so much later
+ENTRY_LIFE = timedelta(minutes=2)  # a purchase is sent within this time of its decision, or not
 
 
 class Outbox:
-    """Carries one session's orders between the store and the broker."""
+    """Carries one session's orders between the store and the broker. For one thread.
+
+    A broker that does not answer raises nothing here: ``unreachable_since`` says since when, and
+    what is open is tried at the next look. Refused keys raise KeysRefused. ``reports`` says what
+    the broker owes.
+    """
 
     def __init__(
         self, dispatch: Dispatcher, broker: Broker, clock: Clock, desk: Desk, day: date
     ) -> None:
-        self._do, self._broker, self._clock, self._desk, self._day = (
-            dispatch, broker, clock, desk, day,
-        )  # fmt: skip
-        self._cursor = 0
+        self._store, self._broker, self._clock, self._desk = dispatch.store, broker, clock, desk
+        self._line = BrokerLine(broker, clock)
+        self._records = OrderRecords(dispatch, clock, desk, day)
+        self.reports = Inbox(self._line, self._records, desk)
 
-    # -- out -------------------------------------------------------------------------------
-
-    def send(self, order_id: str) -> None:
-        """Submit an order whose intent is recorded, and record the answer."""
-        order = self._desk.refresh(order_id)
-        if order.state == "intended":
-            reach("outbox.intended")
-            self._record(RecordSubmission, order_id, "submitted")
-            reach("outbox.submission_recorded")
-            order = self._desk.refresh(order_id)
-        self._submit(order)
-
-    def settle_open(self) -> None:
-        """Orders without an answer: ask for them, then act on what the broker says."""
-        for order in self._desk.open_orders():
-            if order.state == "accepted" and order.cancel_requested:
-                # interrupted before the broker was asked, or it is slow: asking twice does no harm
-                self._broker.cancel(order.terms.client_order_id)
-            if order.state not in ("intended", "submitted", "unknown"):
-                continue
-            found = self._broker.order(order.terms.client_order_id)
-            if found is not None:
-                self._accepted(order, found)
-            elif order.state == "unknown":
-                # it was sent and did not arrive: never sent again, a new decision may follow
-                self._rejected(order, "not_at_broker", "the broker has no such order")
-            else:
-                # interrupted between intent and answer: the client order id admits it only once
-                self.send(order.terms.order_id)
-
-    def _submit(self, order: Order) -> None:
-        terms = order.terms
-        request = OrderRequest(
-            client_order_id=terms.client_order_id,
-            symbol=terms.symbol,
-            side=terms.side,
-            order_type=terms.order_type,
-            quantity=terms.quantity,
-            limit_price=terms.limit_price,
-            stop_price=terms.stop_price,
-        )
-        try:
-            found = self._broker.submit(request)
-            reach("outbox.sent")
-            self._accepted(order, found)
-            reach("outbox.answer_recorded")
-        except DuplicateOrder:
-            known = self._broker.order(terms.client_order_id)
-            if known is not None:
-                self._accepted(order, known)
-        except OrderRefused as refused:
-            reach("outbox.refused")
-            self._rejected(order, refused.error_code, refused.reason)
-        except OutcomeUnknown as unclear:
-            if order.state == "submitted":
-                self._record(RecordUnknownOutcome, terms.order_id, "unknown", reason=str(unclear))
-        self._desk.refresh(terms.order_id)
-
-    def _rejected(self, order: Order, error_code: str, reason: str) -> None:
-        order_id = order.terms.order_id
-        self._record(RecordRejection, order_id, "rejected", error_code=error_code, reason=reason)
-        self._desk.refresh(order_id)
-
-    def _accepted(self, order: Order, found: BrokerOrder) -> None:
-        if order.state == "intended":  # it was sent before an interruption could be recorded
-            self._record(RecordSubmission, order.terms.order_id, "submitted")
-        self._record(
-            RecordAcceptance,
-            order.terms.order_id,
-            "accepted",
-            broker_order_id=found.broker_order_id,
-        )
-        self._desk.refresh(order.terms.order_id)
-
-    def cancel(self, order: Order, reason: str) -> None:
-        """Ask for cancellation; what the broker says of it is read at once and later again."""
-        terms = order.terms
-        self._record(RequestCancel, terms.order_id, "cancel", reason=reason)
-        reach("outbox.cancel_recorded")
-        self._broker.cancel(terms.client_order_id)
-        reach("outbox.cancel_sent")
-        self._desk.refresh(terms.order_id)
-        self.read_states()
-
-    # -- back ------------------------------------------------------------------------------
+    @property
+    def unreachable_since(self) -> datetime | None:
+        """UTC; None while the last question was answered."""
+        return self._line.unreachable_since
 
     def read_fills(self) -> int:
         """Record new executions of this session's orders; returns how many there were."""
-        known = {o.terms.client_order_id: i for i, o in self._desk.orders.items()}
-        executions = self._broker.fills_since(self._cursor)
-        for execution in executions:
-            order_id = known.get(execution.client_order_id)
-            if order_id is not None:
-                reach("outbox.fill_received")
-                self._fill(order_id, execution)
-                reach("outbox.fill_recorded")
-            self._cursor = execution.sequence
-        return len(executions)
-
-    def _fill(self, order_id: str, execution: Execution) -> None:
-        self._do(
-            RecordFill(
-                at=execution.executed_at,
-                effective_date=self._day,
-                order_id=order_id,
-                execution_id=execution.execution_id,
-                quantity=execution.quantity,
-                price=execution.price,
-                currency=execution.currency,
-                commission=execution.commission,
-                fees=execution.fees,
-                net_amount=execution.net_amount,
-                settles_on=execution.settles_on,
-            ),
-            command_id=f"fill:{self._broker.capabilities.name}:{execution.execution_id}",
-            correlation=order_id,
-            causation=f"decide:{order_id}",
-        )
-        self._desk.refresh(order_id)
+        return self.reports.read_fills()
 
     def read_states(self) -> None:
         """Record what became of open orders: cancelled, expired or rejected by the broker."""
-        for order in self._desk.open_orders():
-            found = self._broker.order(order.terms.client_order_id)
-            if found is None:
-                continue
-            terms = order.terms
-            if found.state == "cancelled":
-                reason = found.reason or order.cancel_reason or "cancelled at the broker"
-                self._record(RecordCancellation, terms.order_id, "cancelled", reason=reason)
-            elif found.state == "expired":
-                self._record(RecordExpiry, terms.order_id, "expired")
-            elif found.state == "rejected":
-                self._rejected(order, found.error_code, found.reason)
-            self._desk.refresh(terms.order_id)
+        self.reports.read_states()
 
-    def _record(self, kind: type, order_id: str, what: str, **fields: str) -> None:
-        self._do(
-            kind(at=self._clock.now(), effective_date=self._day, order_id=order_id, **fields),
-            command_id=f"{what}:{order_id}",
-            correlation=order_id,
-            causation=f"decide:{order_id}",
-        )
+    # -- sending ---------------------------------------------------------------------------
+
+    def send(self, order_id: str) -> None:
+        """Submit an order whose intent is recorded, and record the answer.
+
+        What the pace holds back stays as it is and is tried by ``settle_open``.
+        """
+        order = self._desk.refresh(order_id)
+        if order.state not in ("intended", "submitted") or order.cancel_requested:
+            return
+        if not self._line.pace.take(urgency_of(order)):
+            return
+        if order.state == "intended":
+            reach("outbox.intended")
+            order = self._records.record(RecordSubmission, order, "submitted")
+            reach("outbox.submission_recorded")
+        self._submit(order)
+
+    def _submit(self, order: Order) -> None:
+        request = _request(order)
+        try:
+            found = self._line.answer(lambda: self._broker.submit(request))
+            reach("outbox.sent")
+            self._records.accepted(order, found)
+            reach("outbox.answer_recorded")
+        except DuplicateOrder as known:
+            self._find_duplicate(order, str(known))
+        except OrderRefused as refused:
+            reach("outbox.refused")
+            self._records.rejected(order, refused.error_code, refused.reason)
+        except NoAnswer as unclear:
+            self._unknown(order, str(unclear))
+
+    def _find_duplicate(self, order: Order, said: str) -> None:
+        """The broker has it: only its own id and state are to be asked for."""
+        try:
+            found = self.reports.find(order)
+        except NoAnswer:
+            found = None
+        if found is None:
+            self._unknown(order, said)
+        else:
+            self._records.accepted(order, found)
+
+    def _unknown(self, order: Order, reason: str) -> None:
+        self._records.record(RecordUnknownOutcome, order, "unknown", reason=reason)
+
+    # -- what has no answer ----------------------------------------------------------------
+
+    def settle_open(self) -> None:
+        """Orders without an answer: ask for them, then act on what the broker says.
+
+        Cancellations that it has not confirmed are asked for again, which does no harm.
+        """
+        for order in self._desk.open_orders():
+            if order.state in UNANSWERED:
+                self._settle(order)
+            elif order.cancel_requested:
+                self._ask_to_cancel(order)
+
+    def _settle(self, order: Order) -> None:
+        """Nobody here knows whether the broker has it: ask, and send only what it has not."""
+        try:
+            found = self.reports.find(order)
+        except NoAnswer:
+            return
+        if found is not None:
+            order = self._records.accepted(order, found)
+            if order.cancel_requested:
+                self._ask_to_cancel(order)
+        elif order.state == "unknown":
+            # it was sent and did not arrive: never sent again, a new decision may follow
+            if self._is_lost(order):
+                self._records.rejected(order, "not_at_broker", "the broker has no such order")
+        elif why := self._overdue(order):
+            if order.state == "intended" or self._is_lost(order):
+                self._records.cancelled(order, f"never sent: {why}")
+        else:
+            # interrupted between intent and answer: the client order id admits it only once
+            self.send(order.terms.order_id)
+
+    def _is_lost(self, order: Order) -> bool:
+        """Whether its request can arrive no more. The adapter waits for it too, but one that was
+        made after a restart does not know of the request."""
+        return order.sent_at is None or self._clock.now() >= order.sent_at + LATE_ARRIVAL
+
+    def _overdue(self, order: Order) -> str:
+        """Why an order that waits must not be sent any more; empty when it may be."""
+        if order.cancel_requested:
+            return order.cancel_reason
+        control = self._store.load(Control, STREAM)
+        buys = order.terms.side == "buy"
+        if order.terms.sleeve == "trading" and (buys or control.killed) and control.entries_blocked:
+            return control.entries_blocked
+        if self._clock.now() >= self._desk.hours.close:
+            return "the market has closed"
+        if buys and self._clock.now() - order.terms.occurred_at > ENTRY_LIFE:
+            return f"it was decided more than {ENTRY_LIFE.seconds // 60} minutes ago"
+        return ""
+
+    # -- cancelling ------------------------------------------------------------------------
+
+    def cancel(self, order: Order, reason: str) -> None:
+        """Ask for cancellation; what the broker says of it is read at once and later again.
+
+        What was never sent is over at once; what may be on its way is not sent again.
+        """
+        if not order.cancel_requested:
+            order = self._records.record(RequestCancel, order, "cancel", reason=reason)
+            reach("outbox.cancel_recorded")
+        if order.state == "intended":
+            self._records.cancelled(order, f"never sent: {reason}")
+        elif order.state in UNANSWERED:
+            self._settle(order)
+        elif order.state not in FINAL:
+            self._ask_to_cancel(order)
+            self.reports.read_state(order)
+
+    def _ask_to_cancel(self, order: Order) -> None:
+        try:
+            self._line.ask(Urgency.CANCEL, lambda: self._broker.cancel(order.terms.client_order_id))
+        except KeysRefused:
+            raise
+        except (NoAnswer, BrokerError):
+            return  # also an order that it does not know: its state is asked for
+        reach("outbox.cancel_sent")
+
+
+def _request(order: Order) -> OrderRequest:
+    terms = order.terms
+    return OrderRequest(
+        client_order_id=terms.client_order_id,
+        symbol=terms.symbol,
+        side=terms.side,
+        order_type=terms.order_type,
+        quantity=terms.quantity,
+        limit_price=terms.limit_price,
+        stop_price=terms.stop_price,
+    )

@@ -19,7 +19,7 @@ from config.calendar import TradingCalendar
 
 HERE = Path(__file__).parent
 COUNTS = pytest.StashKey[Counter[str]]()
-RIGS = ("simulated", "alpaca")
+RIGS = ("simulated", "faulty", "alpaca")
 
 
 def _load(file: Path) -> ModuleType:

@@ -14,6 +14,8 @@ import pytest
 
 from aggregates.market import MINUTE, Bar, Quote
 from brokers.alpaca import Access, AlpacaBroker
+from brokers.fault_draws import Scripted
+from brokers.faulty import FaultyBroker
 from brokers.port import ApiAction, OrderRequest
 from brokers.simulated import SimulatedBroker
 from config.calendar import TradingCalendar
@@ -125,6 +127,13 @@ class SimulatedRig(Rig):
     def close(self) -> None:
         for broker in self._made:
             broker.close()
+
+
+class CalmFaultyRig(SimulatedRig):
+    """The simulated broker behind a line on which nothing goes wrong."""
+
+    def again(self) -> Any:
+        return FaultyBroker(super().again(), self._clock, Scripted())
 
 
 class _Minutes:
@@ -307,4 +316,4 @@ class AlpacaRig(Rig):
         self.server.close()
 
 
-BY_NAME = {"simulated": SimulatedRig, "alpaca": AlpacaRig}
+BY_NAME = {"simulated": SimulatedRig, "faulty": CalmFaultyRig, "alpaca": AlpacaRig}

@@ -1,19 +1,13 @@
 """Settings as an operator turns them: what is off is still judged, and the event says why not."""
 
-import csv
-import json
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.paths import DataFolder
-from eventstore.feed import Feed
 from runtime.queries import Queries
-from runtime.session_log import SessionLog
 
 DAY = date(2026, 3, 4)
 Day = Callable[..., tuple[Any, Queries]]
@@ -121,18 +115,3 @@ def test_phases_run_once_in_order_and_say_what_they_did(day: Day) -> None:
     ended = {p.phase: p.change for p in report.phases if p.change.startswith("ended")}
     assert ended["open"] == "ended: flat"
     assert "no MID strategy" in ended["mid"]
-
-
-@pytest.mark.parametrize("form", ["CSV", "JSON"])
-def test_logs_in_the_form_that_the_operator_asks_for(day: Day, tmp_path: Path, form: str) -> None:
-    _, queries = day()
-    feed = Feed(DataFolder(queries.data_dir).events)
-    log = SessionLog(feed, tmp_path / "logs", tmp_path / "global", "SIM", form, after=0)
-    log.follow()
-    log.follow()  # nothing new: nothing is written twice
-    text = (tmp_path / "logs" / "open.log").read_text().splitlines()
-    lines = list(csv.DictReader(text)) if form == "CSV" else [json.loads(x) for x in text]
-    fills = [x for x in lines if x["event"] == "Order.Filled"]
-    assert len(fills) == len(queries.events(topics=("Order.Filled",), limit=1000))
-    assert all((x["entry_price"] != "") == (x["side"] == "buy") for x in fills)
-    feed.close()

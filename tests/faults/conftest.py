@@ -1,0 +1,88 @@
+"""The provisioned bot that each scenario copies, and the counts of the programme."""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from config import failpoints
+
+HERE = Path(__file__).parent
+COUNTS = pytest.StashKey[Counter[str]]()
+MEMORY = Path("/dev/shm")  # nothing here is about the disk, and thousands of days wait for it
+
+
+def _load(name: str) -> ModuleType:
+    """A helper beside the tests; they are no package."""
+    full = f"helper_faults_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, HERE / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[full]
+
+
+@pytest.fixture(scope="session")
+def root() -> Iterator[Path]:
+    """A folder in memory where there is one."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def make_scenario(root: Path) -> Callable[..., Any]:
+    """`make_scenario(seed, name="", **options)`: a day that has not begun."""
+    world, scenario = _load("small_world"), _load("scenario")
+    calendar = world.ShortDays("XNYS", world.DAY, world.DAY)
+    template = scenario.provisioned(world, calendar, root / "template")
+
+    def make(seed: int, name: str = "days", **options: Any) -> Any:
+        return scenario.Scenario(world, calendar, template, root / name, seed, **options)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm(None)
+
+
+@pytest.fixture(scope="session")
+def full() -> bool:
+    """PROGRAMME=full runs all scenarios instead of a share that is fast."""
+    return os.environ.get("PROGRAMME") == "full"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTS] = Counter()
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`count("orders", 3)`: the sums are printed after the run."""
+    counts = request.config.stash[COUNTS]
+
+    def add(what: str, number: int = 1) -> None:
+        counts[what] += number
+
+    return add
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if counts := config.stash.get(COUNTS, None):
+        share = "everything" if os.environ.get("PROGRAMME") == "full" else "a share"
+        terminalreporter.section(f"faults of orders, in process ({share})")
+        for what, number in sorted(counts.items(), key=lambda one: (":" in one[0], one[0])):
+            terminalreporter.line(f"{number:>9,} {what}")
