@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -113,6 +113,12 @@ class EndPhase(Command, frozen=True, kw_only=True):
 
 
 class Decide(Command, frozen=True, kw_only=True):
+    """``decided_before`` is how many decisions the session had when the limits were looked at: one
+    that was taken meanwhile, by whatever strategy, has used up part of them. None: no limit was
+    looked at (an exit)."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"at", "decided_before"})
+
     decision_id: str
     strategy: str
     symbol: str
@@ -122,6 +128,7 @@ class Decide(Command, frozen=True, kw_only=True):
     inputs: dict[str, str]
     verdicts: tuple[Verdict, ...]
     order_id: str | None
+    decided_before: int | None = None
 
 
 class MarkPrices(Command, frozen=True, kw_only=True):
@@ -168,6 +175,11 @@ class Session(Aggregate):
     def decide(self, c: Decide) -> None:
         self.check_running()
         check(c.decision_id not in self.decided, f"Decision {c.decision_id} was taken already.")
+        check(
+            c.decided_before in (None, len(self.decided)),
+            f"Decision {c.decision_id} was judged after {c.decided_before} others, and there are "
+            f"{len(self.decided)} now. Nothing was recorded; look at the limits again.",
+        )
         refused = [v.rule for v in c.verdicts if not v.passed]
         check(
             not (c.outcome == "taken" and refused),

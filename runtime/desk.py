@@ -39,12 +39,13 @@ class Desk:
         mapping = books.chart().mapping
         self._mapping = mapping
         self._cost_account = mapping["trading_securities"]
+        held = books.positions(self._before)
         # what an earlier session could not sell is held from the open on, and watched
-        self._carried = {
-            p.symbol: p
-            for p in books.positions(self._before)
-            if p.code.startswith(self._cost_account + ".")
-        }
+        self._carried = {p.symbol: p for p in held if self._is_trading(p.code)}
+        self.held_long_term = {p.symbol for p in held if not self._is_trading(p.code)}
+
+    def _is_trading(self, account: str) -> bool:
+        return account.startswith(self._cost_account + ".")
 
     @property
     def carried(self) -> set[str]:

@@ -17,6 +17,14 @@ class KillOrder(NamedTuple):
     reason: str
 
 
+class KillAsked(Exception):
+    """Ends whatever the session was doing; the kill switch takes over."""
+
+    def __init__(self, order: KillOrder) -> None:
+        super().__init__(f"{order.source}: {order.reason}")
+        self.order = order
+
+
 class Guard(Protocol):
     """The session's way to whoever watches it."""
 

@@ -1,21 +1,27 @@
-"""The open phase: minute by minute, reports in, exits, then entries; every decision an event."""
+"""A strategy's phase: minute by minute, reports in, exits, then entries; each decision an event."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
+
 from aggregates.market import MINUTE, Bar
 from aggregates.order_messages import IntendOrder
-from aggregates.session import Decide, Outcome, Session, Verdict, session_stream
+from aggregates.session import Decide, Decided, Outcome, Session, Verdict, session_stream
+from brokers.port import BrokerUnavailable
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
+from runtime.entries import Entries
+from runtime.guard import Guard, KillAsked, KillOrder
+from runtime.health import Health
+from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices
 from runtime.outbox import Outbox
-from strategies.opening_range import OpeningRangeBreakout
-from strategies.protocol import Holding, Signal
-from strategies.risk import RiskContext, check_entry
-from strategies.sizing import Sizing, size
+from strategies.protocol import Holding, Signal, Strategy
 
 MARK_EVERY_MINUTES = 5  # how often open positions are valued for the equity curve
 
@@ -28,26 +34,33 @@ class OpenPhase:
         bot: Bot,
         desk: Desk,
         outbox: Outbox,
-        strategy: OpeningRangeBreakout,
+        strategy: Strategy,
         symbols: tuple[str, ...],
+        guard: Guard,
     ) -> None:
         self._bot, self._desk, self._outbox, self._strategy = bot, desk, outbox, strategy
-        self._symbols = symbols
+        self._symbols, self._guard = symbols, guard
         self._day = desk.hours.day
-        self._bars_until = desk.hours.open
+        self._session = bot.store.load(Session, session_stream(self._day.isoformat()))
+        self._health = Health(bot, desk, outbox)
+        self._judge = Entries(bot, desk, strategy, self._health)
+        self._bars_until = dict.fromkeys(symbols, desk.hours.open)
 
     def run(self) -> str:
-        """Trade until monitoring is over and nothing is held; returns the outcome in words."""
-        clock, hours = self._bot.clock, self._desk.hours
-        now = max(_minute(clock.now()), hours.open)
+        """Trade until monitoring is over and nothing is held; returns the outcome in words.
+
+        Raises KillAsked as soon as a kill is asked for, or the loss limit is reached.
+        """
+        hours = self._desk.hours
+        now = max(_minute(self._bot.clock.now()), hours.open)
         while now < hours.close:
-            clock.wait_until(now)
+            self._wait_until(now)
             self.step(now)
             if self._strategy.finished(now) and not self._desk.symbols:
                 break
             now += MINUTE
         else:
-            clock.wait_until(hours.close)
+            self._wait_until(hours.close)
             self.last_reports(hours.close)
         held = ", ".join(sorted(self._desk.holdings()))
         if held:
@@ -55,32 +68,45 @@ class OpenPhase:
         # STRAT_OPEN_ENABLED=false: signals were judged and recorded, nothing was bought.
         return "flat" if self._bot.settings.STRAT_OPEN_ENABLED else "disabled: judged, not traded"
 
+    def _wait_until(self, minute: datetime) -> None:
+        """Until a minute's bars can be there: some brokers have them a little later."""
+        late = self._bot.broker.capabilities.bars_after
+        if (kill := self._guard.wait_until(minute + late)) is not None:
+            raise KillAsked(kill)
+
     def last_reports(self, close: datetime) -> None:
         """After the close: fills and expiries of the last minutes, the last bars."""
         self._outbox.read_fills()
+        self._outbox.settle_open()
         self._outbox.read_states()
         self._fold_bars(close)
 
     def step(self, now: datetime) -> None:
-        """One minute: reports, bars, exits, entries, marks."""
+        """One minute: reports, bars, exits, entries, marks. Raises KillAsked."""
         if self._outbox.read_fills():
             self._bot.views.catch_up()
         self._outbox.settle_open()
         self._outbox.read_states()
+        self._health.look(now)
         self._fold_bars(now)
         head = self._bot.store.head().position
+        if breach := loss_breached(self._desk, self._bot.settings):
+            raise KillAsked(KillOrder("loss", breach))
         self._exits(now)
         self._entries(now)
         if self._desk.symbols and now.minute % MARK_EVERY_MINUTES == 0:
             mark_prices(self._bot, self._desk, now, "interval")
         if self._bot.store.head().position != head:
             self._bot.views.catch_up()
+        self._guard.tell("open", self._desk)
 
     def _fold_bars(self, now: datetime) -> None:
+        """What a broker that does not answer has not told comes with its next answer."""
         bars: list[Bar] = []
         for symbol in self._symbols:
-            bars += self._bot.broker.bars(symbol, self._bars_until, now)
-        self._bars_until = now
+            with suppress(BrokerUnavailable):
+                bars += self._bot.broker.bars(symbol, self._bars_until[symbol], now)
+                self._bars_until[symbol] = now
         for bar in sorted(bars, key=lambda b: (b.start, b.symbol)):
             self._strategy.on_bar(bar)
             self._desk.bars[bar.symbol] = bar
@@ -97,8 +123,17 @@ class OpenPhase:
         ]
         for signal in [*left_over, *self._strategy.exits(now, watched)]:
             self._cancel_entries(signal.symbol, "an exit is due")
-            if not self._desk.open_orders(signal.symbol):
+            if self._nothing_fills(signal.symbol):
                 self._sell(signal, now)
+
+    def _nothing_fills(self, symbol: str) -> bool:
+        """Whether no order of it can fill any more. An entry that has ended at the broker stays
+        open here until its executions are told; what is held already is sold without them."""
+        ended = self._outbox.reports.ended_there
+        return all(
+            order.terms.side == "buy" and order.terms.order_id in ended
+            for order in self._desk.open_orders(symbol)
+        )
 
     def _cancel_entries(self, symbol: str | None, reason: str) -> None:
         """An entry that is still open must not buy once its time is over."""
@@ -108,14 +143,13 @@ class OpenPhase:
 
     def _sell(self, signal: Signal, now: datetime) -> None:
         quantity = self._desk.holdings()[signal.symbol].quantity
-        self._decide(signal, now, "taken", quantity, "sell", ())
+        self._decide(signal, now, "taken", quantity=quantity)
 
     # -- entries ---------------------------------------------------------------------------
 
     def _entries(self, now: datetime) -> None:
-        decided = {
-            d.symbol for d in self._session().decided.values() if d.kind not in ("exit", "disabled")
-        }
+        decisions = self._decisions()
+        decided = {d.symbol for d in decisions if d.kind not in ("exit", "disabled")}
         # a symbol that was carried over is sold today and not bought again
         for signal in self._strategy.entries(now, decided | self._desk.carried):
             if signal.kind == "entry":
@@ -123,74 +157,45 @@ class OpenPhase:
             else:
                 # weakness without an instrument, or no range: judged and said, nothing is ordered
                 outcome: Outcome = "no_instrument" if signal.kind == "bearish" else "no_trade"
-                self._decide(signal, now, outcome, Decimal(0), "buy", ())
+                self._decide(signal, now, outcome)
 
     def _enter(self, signal: Signal, now: datetime) -> None:
-        desk, price, stop = self._desk, signal.price, signal.stop
-        equity, cash = desk.equity(), desk.cash_float()
-        sizing: Sizing | None = None
-        if price is not None and stop is not None:
-            sizing = size(
-                self._bot.settings,
-                equity=equity,
-                cash_float=cash,
-                price=price,
-                stop=stop,
-                step=self._bot.broker.capabilities.quantity_step,
-                weight=self._bot.settings.WEIGHT_OPEN,
-            )
-        quantity = sizing.quantity if sizing else Decimal(0)
-        verdicts = check_entry(self._context(signal, now, equity, cash, quantity))
-        refused = [v.rule for v in verdicts if not v.passed]
-        sized = {} if sizing is None else _sizing_inputs(sizing, equity, cash)
-        outcome: Outcome = "refused" if refused else "taken"
-        self._decide(signal, now, outcome, quantity, "buy", verdicts, sized)
-
-    def _context(
-        self, signal: Signal, now: datetime, equity: Decimal, cash: Decimal, quantity: Decimal
-    ) -> RiskContext:
-        desk, strategy = self._desk, self._strategy
-        return RiskContext(
-            settings=self._bot.settings,
-            strategy=strategy.name,
-            now=now,
-            hours=desk.hours,
-            entry_deadline=strategy.window.breakout_end,
-            equity=equity,
-            equity_at_open=desk.equity_at_open(),
-            realized_today=desk.realized_today(),
-            unrealized_today=desk.unrealized(),
-            open_exposure=desk.exposure(),
-            open_positions=desk.open_positions(),
-            trades_today=sum(
-                d.kind == "entry" and d.outcome == "taken" for d in self._session().decided.values()
-            ),
-            quote=self._bot.broker.quote(signal.symbol),
-            price=signal.price,
-            quantity=quantity,
-            stop=signal.stop,
-            analysis_volume=strategy.analysis_volume(signal.symbol),
-            cash_float=cash,
+        decisions = self._decisions()
+        entered = sum(d.kind == "entry" and d.outcome == "taken" for d in decisions)
+        # judged by the clock, not by the minute: a live quote is newer than the minute's bars
+        judged = self._judge.judge(signal, self._bot.clock.now(), entered)
+        self._decide(
+            msgspec.structs.replace(signal, inputs=signal.inputs | judged.inputs),
+            now,
+            "taken" if judged.taken else "refused",
+            quantity=judged.quantity,
+            verdicts=judged.verdicts,
+            decided_before=len(decisions),
         )
 
     # -- recording -------------------------------------------------------------------------
+
+    def _decisions(self) -> Collection[Decided]:
+        """All of the session, other strategies' among them."""
+        self._bot.store.follow(self._session)
+        return self._session.decided.values()
 
     def _decide(
         self,
         signal: Signal,
         now: datetime,
         outcome: Outcome,
-        quantity: Decimal,
-        side: str,
-        verdicts: tuple[Verdict, ...],
-        more_inputs: dict[str, str] | None = None,
+        *,
+        quantity: Decimal = Decimal(0),
+        verdicts: tuple[Verdict, ...] = (),
+        decided_before: int | None = None,
     ) -> None:
         """Record the decision and, when taken, the order's intent in the same batch; then send."""
         decision_id = f"{self._day}-{signal.strategy}-{signal.symbol}-{signal.kind}-{now:%H%M}"
-        taken = outcome == "taken"
+        taken, at = outcome == "taken", self._bot.clock.now()
         commands: list[Decide | IntendOrder] = [
             Decide(
-                at=now,
+                at=at,
                 effective_date=self._day,
                 decision_id=decision_id,
                 strategy=signal.strategy,
@@ -198,37 +203,35 @@ class OpenPhase:
                 kind=signal.kind,
                 outcome=outcome,
                 reason=signal.reason,
-                inputs=signal.inputs | (more_inputs or {}),
+                inputs=signal.inputs,
                 verdicts=verdicts,
                 order_id=decision_id if taken else None,
+                decided_before=decided_before,
             )
         ]
         if taken:
-            commands.append(self._intent(signal, now, decision_id, quantity, side))
+            commands.append(self._intent(signal, at, decision_id, quantity))
         self._bot.dispatch(*commands, command_id=f"decide:{decision_id}", correlation=decision_id)
         if taken:
             self._outbox.send(decision_id)
 
     def _intent(
-        self, signal: Signal, now: datetime, order_id: str, quantity: Decimal, side: str
+        self, signal: Signal, at: datetime, order_id: str, quantity: Decimal
     ) -> IntendOrder:
         return IntendOrder(
-            at=now,
+            at=at,
             effective_date=self._day,
             order_id=order_id,
             bot_identity=self._bot.identity,
             instrument_id=f"{self._bot.settings.EXCHANGE_CALENDAR}:{signal.symbol}",
             symbol=signal.symbol,
             sleeve="trading",
-            side="buy" if side == "buy" else "sell",
+            side="sell" if signal.kind == "exit" else "buy",
             order_type="market",
             quantity=quantity,
             strategy=signal.strategy,
             reason=signal.reason,
         )
-
-    def _session(self) -> Session:
-        return self._bot.store.load(Session, session_stream(self._day.isoformat()))
 
 
 def _left_over(strategy: str, held: Holding) -> Signal:
@@ -245,18 +248,6 @@ def _left_over(strategy: str, held: Holding) -> Signal:
             "average_price": format(held.average_price, "f"),
         },
     )
-
-
-def _sizing_inputs(sizing: Sizing, equity: Decimal, cash: Decimal) -> dict[str, str]:
-    return {
-        "equity": format(equity, "f"),
-        "cash_float": format(cash, "f"),
-        "risk_per_share": format(sizing.risk_per_share, "f"),
-        "quantity_by_risk": format(sizing.by_risk, "f"),
-        "quantity_by_allocation": format(sizing.by_allocation, "f"),
-        "quantity_by_cash": format(sizing.by_cash, "f"),
-        "quantity": format(sizing.quantity, "f"),
-    }
 
 
 def _minute(moment: datetime) -> datetime:

@@ -7,32 +7,28 @@ its own, so a day that was interrupted is run again and goes on where it stood.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 
+from aggregates.control import LATCHED, Control
+from aggregates.control import STREAM as CONTROL
 from aggregates.errors import DomainError
 from aggregates.market import MINUTE
-from aggregates.session import (
-    CloseSession,
-    EndPhase,
-    OpenSession,
-    RecordReconciliation,
-    Session,
-    StartPhase,
-    session_stream,
-)
+from aggregates.session import EndPhase, Session, StartPhase, session_stream
+from brokers.port import BrokerUnavailable
 from config.calendar import SessionHours
 from runtime.bootstrap import Bot
 from runtime.build_check import check_books
 from runtime.desk import Desk
-from runtime.marks import mark_prices
+from runtime.guard import Guard, KillAsked, KillOrder, Unwatched
+from runtime.kill_switch import KillSwitch
 from runtime.open_phase import OpenPhase
 from runtime.outbox import Outbox
-from runtime.reconciliation import differences
-from runtime.views import snapshot
+from runtime.trading_day import close_day, open_day, settle_day
 from strategies.opening_range import OpeningRangeBreakout
 
 PHASES = ("open", "holdings", "mid", "close", "universe")
 HOLDINGS_DELAY = timedelta(minutes=10)  # the specification: ten minutes after the open phase
+SETTLE_MINUTES = 30  # after the close: day orders end, late reports come in
 
 
 class StartRefused(DomainError):
@@ -45,68 +41,93 @@ class Supervisor:
     Raises StartBlocked when the ledger does not fit the events and settings.
     """
 
-    def __init__(self, bot: Bot, symbols: tuple[str, ...]) -> None:
+    def __init__(self, bot: Bot, symbols: tuple[str, ...], guard: Guard | None = None) -> None:
         self._bot, self._symbols = bot, tuple(sorted(symbols))
+        self._guard = guard or Unwatched(bot.clock)
         bot.views.catch_up()
         check_books(bot)
 
-    def run_session(self, hours: SessionHours) -> None:
-        """The whole day: open, phases, close, reconciliation. Done already: returns at once."""
-        bot, label = self._bot, hours.day.isoformat()
-        if bot.store.load(Session, session_stream(label)).closed:
-            return
-        self._begin(hours)
-        session = bot.store.load(Session, session_stream(label))
-        desk = Desk(bot.store, bot.views.books, hours)
-        desk.load(session)
-        outbox = Outbox(bot.dispatch, bot.broker, bot.clock, desk, hours.day)
-        strategy = OpeningRangeBreakout(bot.settings, hours, session.symbols)
-        self._check(strategy.self_check(), "strategy OPEN")
-        self._check(list(bot.broker.self_check()), f"broker {bot.broker.capabilities.name}")
-        open_phase = OpenPhase(bot, desk, outbox, strategy, session.symbols)
-        work: dict[str, Callable[[], str]] = {
-            "open": open_phase.run,
+    def run_session(self, hours: SessionHours) -> str:
+        """The whole day: open, phases, close, reconciliation. Done already: returns at once.
+
+        Returns why it was not traded to its end; empty when it was. Raises StartRefused.
+        """
+        session = self._bot.store.load(Session, session_stream(hours.day.isoformat()))
+        if session.closed:
+            return ""
+        if self._control().killed and not session.label:
+            return LATCHED
+        kill = self._guard.wait_until(hours.open)
+        open_day(self._bot, hours, self._symbols)
+        Day(self._bot, self._guard, hours).run(kill or self._interrupted_kill())
+        return LATCHED if self._control().killed else ""
+
+    def _interrupted_kill(self) -> KillOrder | None:
+        if self._control().killing:
+            return KillOrder("flag", "a kill that was interrupted goes on")
+        return None
+
+    def _control(self) -> Control:
+        return self._bot.store.load(Control, CONTROL)
+
+
+class Day:
+    """One open session: its desk, its way to the broker, and the work of its phases."""
+
+    def __init__(self, bot: Bot, guard: Guard, hours: SessionHours) -> None:
+        self._bot, self._guard, self._hours = bot, guard, hours
+        self._stream = session_stream(hours.day.isoformat())
+        session = bot.store.load(Session, self._stream)
+        self._desk = Desk(bot.store, bot.views.books, hours)
+        self._desk.load(session)
+        self._outbox = Outbox(bot.dispatch, bot.broker, bot.clock, self._desk, hours.day)
+        self._strategy = OpeningRangeBreakout(bot.settings, hours, session.symbols)
+        self._open_phase = OpenPhase(
+            bot, self._desk, self._outbox, self._strategy, session.symbols, guard
+        )
+        self._work: dict[str, Callable[[], str]] = {
+            "open": self._open_phase.run,
             "holdings": self._holdings,
             "mid": lambda: "nothing to do: no MID strategy is installed",
             "close": lambda: "nothing to do: no CLOSE strategy is installed",
             "universe": lambda: "nothing to do: the symbols are given at the start",
         }
-        for phase in PHASES:
-            self._phase(hours.day, phase, work[phase])
-            if phase == "close":
-                self._after_the_close(hours, desk, open_phase)
-        self._finish(hours.day)
 
-    # -- the day's frame -------------------------------------------------------------------
+    def run(self, kill: KillOrder | None) -> None:
+        """All phases, a kill in their place as soon as one is asked for, then the close."""
+        killed = self._bot.store.load(Control, CONTROL).killed
+        try:
+            if kill is not None:
+                raise KillAsked(kill)
+            if not killed:
+                self._check(self._strategy.self_check(), "strategy OPEN")
+                self._check(self._ask_broker(), f"broker {self._bot.broker.capabilities.name}")
+            for phase in PHASES:
+                if phase == "universe":
+                    self._settle()
+                self._phase(phase, self._latched if killed else self._work[phase])
+        except KillAsked as asked:
+            self._kill(asked.order)
+            self.run(None)
+            return
+        close_day(self._bot, self._hours.day)
 
-    def _begin(self, hours: SessionHours) -> None:
-        """Wait for the open, bring the books up to date, keep a snapshot, open the session."""
-        bot, label = self._bot, hours.day.isoformat()
-        bot.clock.wait_until(hours.open)
-        bot.views.catch_up()
-        where = bot.folder.ledger_snapshots(bot.identity)
-        snapshot(bot.views.ledger, where, bot.identity, bot.clock.now())
-        session = bot.store.load(Session, session_stream(label))
-        if not session.label:
-            bot.dispatch(
-                OpenSession(
-                    at=bot.clock.now(),
-                    effective_date=hours.day,
-                    label=label,
-                    opens_at=hours.open,
-                    closes_at=hours.close,
-                    symbols=self._symbols,
-                    settings_position=self._settings_position(),
-                ),
-                command_id=f"session:{label}:open",
-                correlation=session_stream(label),
-            )
-            bot.views.catch_up()
+    def _kill(self, order: KillOrder) -> None:
+        self._guard.tell("kill", self._desk)
+        kill = KillSwitch(self._bot, self._desk, self._outbox, self._guard.wait_until)
+        kill.run(order.source, order.reason)
 
-    def _settings_position(self) -> int:
-        """Position of the settings in force: what the day was run with."""
-        rows = self._bot.views.feed.page(topics=("Configuration",), newest_first=True, limit=1)
-        return rows[0].position if rows else 0
+    def _ask_broker(self) -> list[str]:
+        """Its self check. One that is silent is asked again each minute, to the session's close."""
+        while True:
+            try:
+                return list(self._bot.broker.self_check())
+            except BrokerUnavailable as e:
+                now = self._bot.clock.now()
+                if now >= self._hours.close:
+                    return [f"it has not answered since the open: {e}"]
+                self._guard.tell("broker silent", self._desk)
+                self._wait_until(now + MINUTE)
 
     def _check(self, faults: list[str], who: str) -> None:
         if faults:
@@ -115,54 +136,49 @@ class Supervisor:
                 f"{'; '.join(faults)} Nothing was traded; mend this and start again."
             )
 
-    def _phase(self, day: date, phase: str, work: Callable[[], str]) -> None:
+    def _phase(self, phase: str, work: Callable[[], str]) -> None:
         """Start, run, end; a phase that has ended is never run again."""
-        bot, stream = self._bot, session_stream(day.isoformat())
-        session = bot.store.load(Session, stream)
+        bot, day = self._bot, self._hours.day
+        session = bot.store.load(Session, self._stream)
         if phase in session.ended:
             return
         if session.phase != phase:
             bot.dispatch(
                 StartPhase(at=bot.clock.now(), effective_date=day, phase=phase),
                 command_id=f"phase:{day}:{phase}:start",
-                correlation=stream,
+                correlation=self._stream,
             )
+        self._guard.tell(phase, self._desk)
         outcome = work()
         bot.dispatch(
             EndPhase(at=bot.clock.now(), effective_date=day, phase=phase, outcome=outcome),
             command_id=f"phase:{day}:{phase}:end",
-            correlation=stream,
+            correlation=self._stream,
         )
+
+    def _latched(self) -> str:
+        return "nothing was done: the kill switch is latched"
 
     def _holdings(self) -> str:
-        self._bot.clock.wait_until(self._bot.clock.now() + HOLDINGS_DELAY)
+        self._wait_until(self._bot.clock.now() + HOLDINGS_DELAY)
         return "nothing to do: no long-term holdings are planned"
 
-    def _after_the_close(self, hours: SessionHours, desk: Desk, open_phase: OpenPhase) -> None:
-        """Last reports, closing prices, and our books against the broker's statement."""
-        bot, day = self._bot, hours.day
-        end = hours.close + MINUTE
-        bot.clock.wait_until(end)
-        open_phase.last_reports(hours.close)
-        bot.views.catch_up()
-        mark_prices(bot, desk, end, "close", desk.bars)
-        found = differences(bot.views.books, bot.broker)
-        bot.dispatch(
-            RecordReconciliation(
-                at=end,
-                effective_date=day,
-                broker_cash=bot.broker.account().cash,
-                differences=tuple(found),
-            ),
-            command_id=f"reconcile:{day}",
-            correlation=session_stream(day.isoformat()),
-        )
+    def _settle(self) -> None:
+        """Until every order has ended and the broker has given its statement, but not for ever.
 
-    def _finish(self, day: date) -> None:
-        label = day.isoformat()
-        self._bot.dispatch(
-            CloseSession(at=self._bot.clock.now(), effective_date=day, label=label),
-            command_id=f"session:{label}:close",
-            correlation=session_stream(label),
-        )
-        self._bot.views.catch_up()
+        A kill that is asked for meanwhile still latches, and finds the market closed.
+        """
+        if "universe" in self._bot.store.load(Session, self._stream).ended:
+            return
+        moment = self._hours.close + MINUTE
+        for _ in range(SETTLE_MINUTES):
+            self._wait_until(moment)
+            self._open_phase.last_reports(self._hours.close)
+            if not self._desk.open_orders() and settle_day(self._bot, self._desk):
+                return
+            moment += MINUTE
+        settle_day(self._bot, self._desk)  # what is still open stays a difference
+
+    def _wait_until(self, moment: datetime) -> None:
+        if (kill := self._guard.wait_until(moment)) is not None:
+            raise KillAsked(kill)

@@ -41,21 +41,35 @@ class OpeningRange:
     @property
     def valid(self) -> bool:
         """Bars in at least half of the minutes, and in one at the very least."""
-        return self.bars > 0 and 2 * self.bars >= self.minutes
+        return is_range(self.bars, self.minutes)
+
+
+def is_range(bars: int, minutes: int) -> bool:
+    """Whether so many bars in a window of so many minutes make a range."""
+    return bars > 0 and 2 * bars >= minutes
+
+
+def trailing_level(high_water_mark: Decimal, fraction: Decimal) -> Decimal:
+    return EXACT.multiply(high_water_mark, EXACT.subtract(Decimal(1), fraction))
+
+
+def is_trailing(initial: Decimal | None, trailing: Decimal | None) -> bool:
+    """Whether the trailing stop is the higher of the two."""
+    return trailing is not None and (initial is None or trailing > initial)
 
 
 class TrailingStop:
     """``high-water mark × (1 − fraction)``; the mark is the greatest high folded so far."""
 
     def __init__(self, fraction: Decimal) -> None:
-        self._kept = EXACT.subtract(Decimal(1), fraction)
+        self._fraction = fraction
         self.high_water_mark: Decimal | None = None
         self.level: Decimal | None = None
 
     def fold(self, high: Decimal) -> None:
         if self.high_water_mark is None or high > self.high_water_mark:
             self.high_water_mark = high
-            self.level = EXACT.multiply(high, self._kept)
+            self.level = trailing_level(high, self._fraction)
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +84,7 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def trailing(self) -> bool:
         """The trailing stop was the higher of the two."""
-        return self.trailing_stop is not None and (
-            self.initial_stop is None or self.trailing_stop > self.initial_stop
-        )
+        return is_trailing(self.initial_stop, self.trailing_stop)
 
 
 class PositionStop:

@@ -29,6 +29,12 @@ def window_of(settings: Settings, hours: SessionHours) -> Window:
     return Window(*(min(edge, latest) for edge in (start, analysed, entered, watched)))
 
 
+def edges(high: Decimal, low: Decimal, buffer: Decimal) -> tuple[Decimal, Decimal]:
+    """A close above the first is strength, one below the second weakness."""
+    above = EXACT.multiply(high, EXACT.add(ONE, buffer))
+    return above, EXACT.multiply(low, EXACT.subtract(ONE, buffer))
+
+
 class SymbolDay:
     """The day of one symbol: its bars, its range and, while it is held, its stops."""
 
@@ -76,8 +82,6 @@ class OpeningRangeBreakout:
         self._days: dict[str, SymbolDay] = {s: SymbolDay(self.window) for s in sorted(set(symbols))}
         self._tradable = tuple(self._days)
         self._without_range: set[str] = set()
-        self._above = EXACT.add(ONE, settings.STRAT_OPEN_BUFFER)
-        self._below = EXACT.subtract(ONE, settings.STRAT_OPEN_BUFFER)
 
     def self_check(self) -> list[str]:
         """Windows that cannot work on this day; each fault names the keys to change (M10)."""
@@ -132,8 +136,7 @@ class OpeningRangeBreakout:
             return _signal(symbol, "no_range", "no range", None, None, _measured(opening))
         if bar is None or bar.end != minute or not self._entry_time(minute):
             return None
-        above = EXACT.multiply(opening.high, self._above)
-        below = EXACT.multiply(opening.low, self._below)
+        above, below = edges(opening.high, opening.low, self.settings.STRAT_OPEN_BUFFER)
         inputs = _measured(opening) | {
             "buffer": as_text(self.settings.STRAT_OPEN_BUFFER),
             "breakout_above": as_text(above),

@@ -58,6 +58,7 @@ class Strategy(Protocol):
     """Called once a minute, when its bars are complete: ``on_bar`` first, exits, then entries."""
 
     name: str
+    window: Window
 
     def self_check(self) -> list[str]:
         """Faults in words that forbid the start; empty when all is well (M10)."""
@@ -67,6 +68,9 @@ class Strategy(Protocol):
 
         Raises DomainError when a bar is not later than the symbol's last one.
         """
+
+    def analysis_volume(self, symbol: str) -> int | None:
+        """Shares traded in the analysis window, or None when no bar of it came."""
 
     def entries(self, now: datetime, decided: Set[str]) -> list[Signal]:
         """Signals of the bars that end in this minute, alphabetical by symbol.

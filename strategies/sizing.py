@@ -19,14 +19,22 @@ SPENDABLE = Fraction(99, 100)  # the rest of the cash float stays for the spread
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     """Quantities in units of the instrument, each rounded down to the step; 0 buys nothing.
 
-    ``quantity`` is the least of the three. ``risk_per_share`` is signal price − stop.
+    ``usual`` is the least of the three, and ``quantity`` the same but in defense mode, which allows
+    a share of it. ``risk_per_share`` is signal price − stop.
     """
 
     quantity: Decimal
+    usual: Decimal
     risk_per_share: Decimal
     by_risk: Decimal
     by_allocation: Decimal
     by_cash: Decimal
+
+
+def weight_of(settings: Settings, strategy: str) -> Decimal:
+    """The strategy's share of the allocation; 0 for one that has none."""
+    # WEIGHT_…=0: its signals are judged, and their size is 0.
+    return {"OPEN": settings.WEIGHT_OPEN}.get(strategy, Decimal(0))
 
 
 def size(
@@ -57,18 +65,34 @@ def size(
     worth, cash, cost = (Fraction(exact_decimal(n)) for n in (equity, cash_float, price))
     risk = EXACT.subtract(price, exact_decimal(stop))
     may_lose = Fraction(settings.MAX_RISK_PER_TRADE) * worth
-    share = Fraction(settings.TOTAL_ALLOCATION) * Fraction(exact_decimal(weight))
+    share = Fraction(_allocation(settings)) * Fraction(exact_decimal(weight))
     may_invest = share * worth / settings.MAX_OPEN_POSITIONS
     by_risk = _down(may_lose / Fraction(risk), unit) if risk > 0 else Decimal(0)
     by_allocation = _down(may_invest / cost, unit)
     by_cash = _down(cash * SPENDABLE / cost, unit)
+    usual = min(by_risk, by_allocation, by_cash)
     return Sizing(
-        quantity=min(by_risk, by_allocation, by_cash),
+        quantity=_defended(settings, usual, unit),
+        usual=usual,
         risk_per_share=risk,
         by_risk=by_risk,
         by_allocation=by_allocation,
         by_cash=by_cash,
     )
+
+
+def _allocation(settings: Settings) -> Decimal:
+    # DEFENSE_MODE_ACTIVE=true: the smaller of the two allocations is shared out.
+    if settings.DEFENSE_MODE_ACTIVE:
+        return min(settings.TOTAL_ALLOCATION, settings.DEFENSE_MODE_TOTAL_ALLOCATION)
+    return settings.TOTAL_ALLOCATION
+
+
+def _defended(settings: Settings, usual: Decimal, unit: Decimal) -> Decimal:
+    # DEFENSE_MODE_ACTIVE=true: a trade has DEFENSE_MODE_TRADE_LIMIT_PCT of its usual size.
+    if settings.DEFENSE_MODE_ACTIVE:
+        return _down(Fraction(usual) * Fraction(settings.DEFENSE_MODE_TRADE_LIMIT_PCT), unit)
+    return usual
 
 
 def _down(exact: Fraction, unit: Decimal) -> Decimal:

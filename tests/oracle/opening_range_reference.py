@@ -74,16 +74,32 @@ class Day:
         self.end = min(self.entries_end + rules["OPEN_MONITORING_TIME"], SESSION_CLOSE - 5)
         self.signals: dict[str, tuple[str, str, int, str]] = {}  # day, symbol, minute, outcome
         self.positions: dict[str, Position] = {}
+        self.killed = False
 
     def play(self) -> None:
         for now in range(SESSION_OPEN + 1, SESSION_CLOSE + 1):  # the bar of now - 1 is complete
+            at_work = now <= self.end or any(p.held for p in self.positions.values())
             for position in self.positions.values():
                 self.fill(position, now - 1)
+            if at_work and self.positions and not self.killed:
+                self.killed = self.start - self.equity(now) >= self.most_lost
+            if self.killed:
+                self.sell_everything()
+                continue
             for position in self.positions.values():
                 self.watch(position, now)
             for symbol in SYMBOLS:
                 if self.range_end < now <= self.entries_end and symbol not in self.signals:
                     self.look(symbol, now)
+
+    @property
+    def most_lost(self) -> Fraction:
+        limit: Fraction = self.r["DAILY_LOSS_LIMIT"]
+        return limit * self.start
+
+    def sell_everything(self) -> None:
+        for position in self.positions.values():
+            position.exit, position.wanted = position.exit or "kill switch", Fraction(0)
 
     def spread(self, symbol: str, now: int) -> Fraction | None:
         """Ask minus bid of the latest quote known at `now`; none if older than five minutes."""
@@ -160,7 +176,7 @@ class Day:
         invested = equity - self.cash + sum(p.wanted * p.close for p in [*live, entry])
         return (
             entry.wanted > 0
-            and self.start - equity < self.r["DAILY_LOSS_LIMIT"] * self.start
+            and self.start - equity < self.most_lost
             and entry.wanted * (entry.close - entry.low) <= self.r["MAX_RISK_PER_TRADE"] * equity
             and invested <= self.r["TOTAL_ALLOCATION"] * equity
             and len(live) + 1 <= self.r["MAX_OPEN_POSITIONS"]
@@ -172,11 +188,13 @@ class Day:
 
 
 def reference(folder: Path, rules: dict[str, Any]) -> list[Day]:
-    """The five days, each with the cash that the one before left."""
+    """The five days, each with the cash that the one before left; a kill is the last of them."""
     days: list[Day] = []
     cash = Fraction(100_000)
     for day in DAYS:
         days.append(Day(folder, day, cash, {**RULES, **rules}))
         days[-1].play()
         cash = days[-1].cash
+        if days[-1].killed:
+            break
     return days

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from aggregates.market import Quote
+from aggregates.errors import DomainError
 from aggregates.session import Verdict
 from config.calendar import SessionHours
 from config.settings import Settings
-from strategies.risk import RULES, RiskContext, check_entry
+from strategies.risk import RULES, check_entry
+from strategies.risk_context import RiskContext, RiskInputs
 from strategies.sizing import size
 
 D = Decimal
@@ -21,23 +22,13 @@ NOW = OPEN + timedelta(minutes=31)
 SECOND = timedelta(seconds=1)
 
 
-def quote(bid: str = "100.00", ask: str = "100.02", known: datetime = NOW) -> Quote:
-    return Quote(
-        symbol="SPY",
-        start=known - timedelta(minutes=1),
-        bid=D(bid),
-        bid_size=1,
-        ask=D(ask),
-        ask_size=1,
-    )
-
-
 # Equity 100,000; 50 shares at 100 with a stop at 98: risk 100, cost 5,000.
-FINE = RiskContext(
-    settings=Settings(),
-    strategy="OPEN",
-    now=NOW,
-    hours=HOURS,
+SOUND = RiskInputs(
+    entries_blocked="",
+    unreachable_since=None,
+    open_differences=0,
+    clock_skew=timedelta(0),
+    behind_history=timedelta(0),
     entry_deadline=OPEN + timedelta(minutes=90),
     equity=D(100_000),
     equity_at_open=D(100_000),
@@ -46,17 +37,27 @@ FINE = RiskContext(
     open_exposure=D(0),
     open_positions=0,
     trades_today=0,
-    quote=quote(),
-    price=D(100),
-    quantity=D(50),
-    stop=D(98),
-    analysis_volume=50_000,
     cash_float=D(100_000),
+    tradable=True,
+    halted=None,
+    held_long_term=False,
+    bid=D("100.00"),
+    ask=D("100.02"),
+    quote_known_at=NOW,
+    volume=50_000,
+    price=D(100),
+    stop=D(98),
+    usual_quantity=D(50),
+    quantity=D(50),
+)
+FINE = RiskContext(
+    settings=Settings(), hours=HOURS, strategy="OPEN", symbol="SPY", now=NOW, inputs=SOUND
 )
 
 
 def but(**changes: Any) -> RiskContext:
-    return msgspec.structs.replace(FINE, **changes)
+    inputs = {name: changes.pop(name) for name in SOUND.__struct_fields__ if name in changes}
+    return msgspec.structs.replace(FINE, inputs=msgspec.structs.replace(SOUND, **inputs), **changes)
 
 
 def verdict(rule: str, context: RiskContext) -> Verdict:
@@ -72,14 +73,25 @@ def says(rule: str, **changes: Any) -> tuple[bool, str, str]:
 NAMES = [
     "DISABLE_ALL_TRADES",
     "STRAT_OPEN_ENABLED",
+    "CONTROL",
+    "BROKER",
+    "RECONCILED",
+    "CLOCK_SKEW",
+    "CLOCK_BEHIND",
     "TRADING_DAYS",
     "SESSION_HOURS",
     "ENTRY_DEADLINE",
+    "SCREENER_UNIVERSE_BLOCKLIST",
+    "ALLOW_HOLDINGS_SYMBOLS",
+    "TRADABLE",
     "DAILY_LOSS_LIMIT",
     "MAX_RISK_PER_TRADE",
     "TOTAL_ALLOCATION",
+    "DEFENSE_MODE_TOTAL_ALLOCATION",
+    "DEFENSE_MODE_TRADE_LIMIT_PCT",
     "MAX_OPEN_POSITIONS",
     "MAX_TRADES",
+    "QUOTE_AGE",
     "MAX_SPREAD_PCT",
     "MIN_VOLUME_THRESHOLD",
     "CASH_FLOAT",
@@ -96,17 +108,33 @@ def test_every_rule_is_asked_and_a_sound_entry_passes_all() -> None:
 
 def test_every_rule_is_asked_even_when_all_of_them_refuse() -> None:
     worst = but(
-        settings=Settings(DISABLE_ALL_TRADES=True, STRAT_OPEN_ENABLED=False, TRADING_DAYS=("tue",)),
+        settings=Settings(
+            DISABLE_ALL_TRADES=True,
+            STRAT_OPEN_ENABLED=False,
+            TRADING_DAYS=("tue",),
+            SCREENER_UNIVERSE_BLOCKLIST=("SPY",),
+            DEFENSE_MODE_ACTIVE=True,
+        ),
         now=HOURS.close,
+        entries_blocked="entries are stopped; a start lifts that",
+        unreachable_since=NOW,
+        open_differences=None,
+        clock_skew=None,
+        behind_history=timedelta(minutes=1),
+        tradable=None,
+        held_long_term=True,
+        bid=None,
+        ask=None,
+        quote_known_at=None,
+        usual_quantity=D(0),
         equity=D(0),
         equity_at_open=D(0),
         open_positions=4,
         trades_today=10,
-        quote=None,
         price=None,
         stop=None,
         quantity=D(0),
-        analysis_volume=None,
+        volume=None,
     )
     verdicts = check_entry(worst)
     assert [v.rule for v in verdicts] == NAMES
@@ -152,7 +180,7 @@ def test_session_hours(now: datetime, passed: bool) -> None:
 
 @pytest.mark.parametrize(("late", "passed"), [(-60, True), (0, True), (59, True), (60, False)])
 def test_entries_end_with_the_minute_of_the_deadline(late: int, passed: bool) -> None:
-    now = FINE.entry_deadline + late * SECOND
+    now = SOUND.entry_deadline + late * SECOND
     assert says("ENTRY_DEADLINE", now=now)[0::2] == (passed, "2013-10-07T15:00Z")
 
 
@@ -233,28 +261,118 @@ def test_no_trades_allowed_refuses_the_first() -> None:
     ],
 )
 def test_spread_over_the_signal_price(ask: str, passed: bool, value: str) -> None:
-    assert says("MAX_SPREAD_PCT", quote=quote("100", ask)) == (passed, value, "0.015")
+    assert says("MAX_SPREAD_PCT", bid=D(100), ask=D(ask)) == (passed, value, "0.015")
 
 
 def test_the_spread_is_measured_by_the_signal_price_not_by_the_quote() -> None:
-    wide = quote("200", "203")  # 1.5 % of 200
-    assert says("MAX_SPREAD_PCT", quote=wide)[:2] == (False, "0.030000")
-    assert says("MAX_SPREAD_PCT", quote=wide, price=D(200))[:2] == (True, "0.015000")
+    wide = {"bid": D(200), "ask": D(203)}  # 1.5 % of 200
+    assert says("MAX_SPREAD_PCT", **wide)[:2] == (False, "0.030000")
+    assert says("MAX_SPREAD_PCT", **wide, price=D(200))[:2] == (True, "0.015000")
 
 
 @pytest.mark.parametrize(
-    ("age", "passed"), [(0, True), (299, True), (300, True), (301, False), (-1, False)]
+    ("age", "passed"), [(0, True), (299, True), (300, True), (301, False), (-5, True), (-6, False)]
 )
 def test_a_quote_older_than_five_minutes_or_from_the_future_is_none(age: int, passed: bool) -> None:
-    found = says("MAX_SPREAD_PCT", quote=quote(known=NOW - age * SECOND))
-    assert found[:2] == (passed, "0.000200" if passed else "no quote")
+    found = says("QUOTE_AGE", quote_known_at=NOW - age * SECOND)
+    assert found == (passed, str(max(age, 0)) if age > -6 else "no quote", "300")
+    assert says("QUOTE_AGE", quote_known_at=None)[:2] == (False, "no quote")
 
 
 @pytest.mark.parametrize(
-    "bad", [None, quote("100.02", "100"), quote("0", "1")], ids=["none", "crossed", "no bid"]
+    ("bid", "ask"), [(None, None), (D("100.02"), D(100)), (D(0), D(1))],
+    ids=["none", "crossed", "no bid"],
+)  # fmt: skip
+def test_no_usable_quote_denies(bid: Decimal | None, ask: Decimal | None) -> None:
+    assert says("MAX_SPREAD_PCT", bid=bid, ask=ask) == (False, "no quote", "0.015")
+
+
+def test_a_stop_or_a_kill_refuses_entries_with_its_reason() -> None:
+    assert says("CONTROL")[:2] == (True, "allowed")
+    assert says("CONTROL", entries_blocked="a kill is under way")[:2] == (
+        False, "a kill is under way",
+    )  # fmt: skip
+
+
+def test_a_broker_that_is_silent_or_differs_refuses_entries() -> None:
+    assert says("BROKER", unreachable_since=NOW)[:2] == (False, "no answer since 2013-10-07T14:01Z")
+    assert says("RECONCILED", open_differences=2)[:2] == (False, "2")
+    assert says("RECONCILED", open_differences=None)[:2] == (False, "not known")
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "passed"), [(0, True), (5000, True), (5001, False), (-5000, True), (-5001, False)]
 )
-def test_no_usable_quote_denies(bad: Quote | None) -> None:
-    assert says("MAX_SPREAD_PCT", quote=bad) == (False, "no quote", "0.015")
+def test_a_clock_that_is_off_refuses_entries(skew_ms: int, passed: bool) -> None:
+    skew = timedelta(milliseconds=skew_ms)
+    assert says("CLOCK_SKEW", clock_skew=skew) == (passed, f"{skew_ms / 1000:.3f}", "5")
+    assert says("CLOCK_SKEW", clock_skew=None)[:2] == (False, "not known")
+
+
+def test_a_clock_that_was_put_back_refuses_entries() -> None:
+    five = timedelta(seconds=5)
+    assert says("CLOCK_BEHIND", behind_history=five) == (True, "5.000", "5")
+    assert says("CLOCK_BEHIND", behind_history=five * 1.001)[:2] == (False, "5.005")
+
+
+def test_a_symbol_on_the_blocklist_is_never_bought() -> None:
+    listed = Settings(SCREENER_UNIVERSE_BLOCKLIST=("GME", "SPY"))
+    assert says("SCREENER_UNIVERSE_BLOCKLIST")[0]
+    assert says("SCREENER_UNIVERSE_BLOCKLIST", settings=listed)[:2] == (False, "listed")
+
+
+def test_what_is_held_long_term_is_traded_only_where_the_setting_allows_it() -> None:
+    allowed = Settings(ALLOW_HOLDINGS_SYMBOLS=True)
+    assert says("ALLOW_HOLDINGS_SYMBOLS", held_long_term=True)[0] is False
+    assert says("ALLOW_HOLDINGS_SYMBOLS", held_long_term=True, settings=allowed)[0] is True
+    assert says("ALLOW_HOLDINGS_SYMBOLS", settings=allowed)[0] is True
+
+
+@pytest.mark.parametrize(
+    ("tradable", "halted", "passed", "value"),
+    [
+        (True, None, True, "tradable"),  # this broker does not tell halts
+        (True, False, True, "tradable"),
+        (True, True, False, "halted"),
+        (False, None, False, "not tradable"),
+        (None, None, False, "not known"),
+    ],
+)
+def test_a_symbol_that_is_halted_or_not_known_to_trade_denies(
+    tradable: bool | None, halted: bool | None, passed: bool, value: str
+) -> None:
+    assert says("TRADABLE", tradable=tradable, halted=halted)[:2] == (passed, value)
+
+
+DEFENSE = Settings(DEFENSE_MODE_ACTIVE=True)
+
+
+def test_defense_mode_is_said_when_it_is_off_and_asked_when_it_is_on() -> None:
+    for rule in ("DEFENSE_MODE_TOTAL_ALLOCATION", "DEFENSE_MODE_TRADE_LIMIT_PCT"):
+        assert says(rule)[:2] == (True, "not active")
+    held = {"settings": DEFENSE, "open_exposure": D("20000.01")}
+    assert says("DEFENSE_MODE_TOTAL_ALLOCATION", **held) == (False, "0.250000", "0.25")
+    assert says("DEFENSE_MODE_TRADE_LIMIT_PCT", settings=DEFENSE) == (False, "1.000000", "0.5")
+    half = says("DEFENSE_MODE_TRADE_LIMIT_PCT", settings=DEFENSE, quantity=D(25))
+    assert half == (True, "0.500000", "0.5")
+
+
+def test_the_recorded_text_is_exact_and_whole() -> None:
+    odd = msgspec.structs.replace(
+        SOUND, clock_skew=timedelta(microseconds=-1_500_001), unreachable_since=NOW,
+        halted=True, volume=None, price=None, equity=D("1E+5"), bid=D("0.000001"),
+    )  # fmt: skip
+    for inputs in (SOUND, odd):
+        text = inputs.as_text()
+        assert all(isinstance(value, str) for value in text.values())
+        assert RiskInputs.read(text | {"range_high": "101.5"}) == inputs
+
+
+def test_a_recorded_decision_that_lacks_an_input_is_named() -> None:
+    text = SOUND.as_text()
+    del text["cash_float"]
+    with pytest.raises(DomainError, match="cash_float"):
+        RiskInputs.read(text)
 
 
 def test_a_spread_without_a_price_denies() -> None:
@@ -263,14 +381,14 @@ def test_a_spread_without_a_price_denies() -> None:
 
 @pytest.mark.parametrize(("shares", "passed"), [(9_999, False), (10_000, True), (10_001, True)])
 def test_volume_of_the_analysis_window(shares: int, passed: bool) -> None:
-    found = says("MIN_VOLUME_THRESHOLD", analysis_volume=shares)
+    found = says("MIN_VOLUME_THRESHOLD", volume=shares)
     assert found == (passed, str(shares), "10000")
 
 
 def test_an_unknown_volume_denies_even_without_a_threshold() -> None:
     none = Settings(MIN_VOLUME_THRESHOLD=0)
-    assert says("MIN_VOLUME_THRESHOLD", settings=none, analysis_volume=0)[0]
-    found = says("MIN_VOLUME_THRESHOLD", settings=none, analysis_volume=None)
+    assert says("MIN_VOLUME_THRESHOLD", settings=none, volume=0)[0]
+    found = says("MIN_VOLUME_THRESHOLD", settings=none, volume=None)
     assert found == (False, "no volume", "0")
 
 
@@ -305,6 +423,12 @@ def test_what_was_sized_by_the_present_equity_passes_after_a_gain_and_after_a_lo
             FINE.settings, equity=equity, cash_float=equity, price=D("33.33"), stop=D("27.11"),
             step=D("0.000000001"), weight=D(1),
         )  # fmt: skip
-        entry = but(equity=equity, price=D("33.33"), stop=D("27.11"), quantity=sizing.quantity)
+        entry = but(
+            equity=equity,
+            usual_quantity=sizing.usual,
+            price=D("33.33"),
+            stop=D("27.11"),
+            quantity=sizing.quantity,
+        )
         assert sizing.quantity == sizing.by_risk
         assert verdict("MAX_RISK_PER_TRADE", entry).passed

@@ -160,3 +160,13 @@ def test_a_price_that_is_none_is_not_marked(day: Any, price: Any, words: str) ->
 def test_the_broker_s_cash_is_an_exact_number(day: Any, cash: Any) -> None:
     command = RecordReconciliation(**WHEN, broker_cash=cash, differences=())
     day().when(Session.reconcile, command).refused()
+
+
+def test_limits_that_were_looked_at_before_another_decision_are_looked_at_again(day: Any) -> None:
+    """Two strategies cannot both use up what is left of a limit."""
+    taken = Decided(**THEN, **DECISION)
+    second = {"decision_id": "d2", "order_id": "o2"}
+    day(taken).when(Session.decide, decide(**second, decided_before=0)).refused("1 now")
+    day(taken).when(Session.decide, decide(**second, decided_before=1)).then(
+        Decided(**THEN, **(DECISION | second))
+    )

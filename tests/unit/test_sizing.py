@@ -124,3 +124,15 @@ def test_every_limit_holds_and_one_step_more_would_break_one(
     assert q % step == 0
     assert fits(q)
     assert not fits(q + step)
+
+
+def test_defense_mode_makes_a_trade_smaller_and_shares_out_less() -> None:
+    usual = Settings(MAX_RISK_PER_TRADE=Decimal("0.2"))
+    active = Settings(MAX_RISK_PER_TRADE=Decimal("0.2"), DEFENSE_MODE_ACTIVE=True)
+    given = {
+        "equity": Decimal(100_000), "cash_float": Decimal(100_000), "price": Decimal(100),
+        "stop": Decimal(99), "step": Decimal("0.001"), "weight": Decimal(1),
+    }  # fmt: skip
+    assert size(usual, **given).quantity == size(usual, **given).usual == 125  # 0.5 of it, in 4
+    found = size(active, **given)
+    assert (found.usual, found.quantity) == (Decimal("62.5"), Decimal("31.25"))  # 0.25 in 4, half

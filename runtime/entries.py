@@ -1,0 +1,117 @@
+"""What stands for and against one entry: its size, all that the rules look at, their verdicts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from aggregates.session import Verdict
+from brokers.port import Asset, BrokerUnavailable
+from runtime.bootstrap import Bot
+from runtime.desk import Desk
+from runtime.health import Health
+from strategies.protocol import Signal, Strategy
+from strategies.risk import check_entry
+from strategies.risk_context import RiskContext, RiskInputs
+from strategies.sizing import Sizing, size, weight_of
+
+
+class Judged(NamedTuple):
+    """``inputs`` is everything that was looked at, as text for the event."""
+
+    quantity: Decimal
+    verdicts: tuple[Verdict, ...]
+    inputs: dict[str, str]
+
+    @property
+    def taken(self) -> bool:
+        return all(v.passed for v in self.verdicts)
+
+
+class Entries:
+    """Judges the entries of one strategy in one session."""
+
+    def __init__(self, bot: Bot, desk: Desk, strategy: Strategy, health: Health) -> None:
+        self._bot, self._desk, self._strategy, self._health = bot, desk, strategy, health
+
+    def judge(self, signal: Signal, at: datetime, trades_today: int) -> Judged:
+        """All rules at once, on the worst case. What could not be learnt denies."""
+        sizing = self._size(signal)
+        inputs = self._inputs(signal, sizing, trades_today)
+        context = RiskContext(
+            settings=self._bot.settings,
+            hours=self._desk.hours,
+            strategy=self._strategy.name,
+            symbol=signal.symbol,
+            now=at,
+            inputs=inputs,
+        )
+        text = inputs.as_text() | (_sized(sizing) if sizing else {})
+        text["quantity_step"] = format(self._bot.broker.capabilities.quantity_step, "f")
+        return Judged(inputs.quantity, check_entry(context), text)
+
+    def _size(self, signal: Signal) -> Sizing | None:
+        if signal.price is None or signal.stop is None:
+            return None
+        settings = self._bot.settings
+        return size(
+            settings,
+            equity=self._desk.equity(),
+            cash_float=self._desk.cash_float(),
+            price=signal.price,
+            stop=signal.stop,
+            step=self._bot.broker.capabilities.quantity_step,
+            weight=weight_of(settings, signal.strategy),
+        )
+
+    def _inputs(self, signal: Signal, sizing: Sizing | None, trades_today: int) -> RiskInputs:
+        desk, health, zero = self._desk, self._health, Decimal(0)
+        asset = self._asset(signal.symbol)
+        quote = None
+        with suppress(BrokerUnavailable):
+            quote = self._bot.broker.quote(signal.symbol)
+        return RiskInputs(
+            entries_blocked=health.entries_blocked(),
+            unreachable_since=health.unreachable_since,
+            open_differences=health.open_differences,
+            clock_skew=health.clock_skew,
+            behind_history=health.behind_history(),
+            entry_deadline=self._strategy.window.breakout_end,
+            equity=desk.equity(),
+            equity_at_open=desk.equity_at_open(),
+            realized_today=desk.realized_today(),
+            unrealized_today=desk.unrealized(),
+            open_exposure=desk.exposure(),
+            open_positions=desk.open_positions(),
+            trades_today=trades_today,
+            cash_float=desk.cash_float(),
+            tradable=None if asset is None else asset.tradable,
+            halted=None if asset is None else asset.halted,
+            held_long_term=signal.symbol in desk.held_long_term,
+            bid=quote.bid if quote else None,
+            ask=quote.ask if quote else None,
+            quote_known_at=quote.end if quote else None,
+            volume=self._strategy.analysis_volume(signal.symbol),
+            price=signal.price,
+            stop=signal.stop,
+            usual_quantity=sizing.usual if sizing else zero,
+            quantity=sizing.quantity if sizing else zero,
+        )
+
+    def _asset(self, symbol: str) -> Asset | None:
+        """A symbol that the broker does not know is told apart from a broker that does not answer
+        by nothing: neither can be bought."""
+        with suppress(BrokerUnavailable):
+            return self._bot.broker.asset(symbol)
+        return None
+
+
+def _sized(sizing: Sizing) -> dict[str, str]:
+    return {
+        "risk_per_share": format(sizing.risk_per_share, "f"),
+        "quantity_by_risk": format(sizing.by_risk, "f"),
+        "quantity_by_allocation": format(sizing.by_allocation, "f"),
+        "quantity_by_cash": format(sizing.by_cash, "f"),
+    }
