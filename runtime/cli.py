@@ -88,6 +88,22 @@ def journal(
 
 @main.command()
 @data_dir_option
+@click.option("--decisions", is_flag=True, required=True, help="Derive every decision again.")
+@click.option("--known-at", metavar="POSITION|TIME", help="Nothing later than that.")
+@format_option
+@with_errors
+def replay(data_dir: Path, decisions: bool, known_at: str | None, form: str) -> int:  # noqa: ARG001
+    """Derive every recorded decision again from its recorded inputs, and compare."""
+    from runtime import cli_read
+
+    queries = open_queries(data_dir)
+    found = queries.replay_decisions(queries.moment(None, known_at))
+    cli_read.replayed(found, form)
+    return FAILED if found.unequal else FINE
+
+
+@main.command()
+@data_dir_option
 @click.option("--after", type=click.IntRange(0), default=0, help="Events after this position.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--topic", multiple=True, help='Only this topic or family, such as "Order".')

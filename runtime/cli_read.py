@@ -14,6 +14,7 @@ from eventstore.verification import Verification
 from projections.ledger_records import AsOf, Balance, Entry
 from projections.orders import OrderView
 from runtime.cli_output import as_json, csv_text, money, plain, table, units, utc
+from runtime.decision_replay import Replayed
 from runtime.queries import Queries
 from runtime.query_records import EventView, Status
 
@@ -68,6 +69,37 @@ def trial_balance_text(found: Sequence[Balance], debits: Decimal, credits_: Deci
     rows.append(("", "Total", "", money(debits), money(credits_)))
     head = ("Code", "Account", "Units", f"Debit {currency}", f"Credit {currency}")
     return table(head, rows, right={2, 3, 4})
+
+
+def replayed(found: Replayed, form: str) -> None:
+    """How many decisions of each kind there are, and those that come out otherwise."""
+    counts = [
+        {"kind": kind, "outcome": outcome, "decisions": number}
+        for (kind, outcome), number in sorted(found.counts.items())
+    ]
+    if form == "json":
+        unequal = [plain(one) for one in found.unequal]
+        click.echo(as_json({"decisions": counts, "unequal": unequal}))
+    elif form == "csv":
+        click.echo(csv_text([plain(one) for one in found.unequal]), nl=False)
+    else:
+        click.echo(_replayed_text(counts, found))
+
+
+def _replayed_text(counts: Sequence[dict[str, Any]], found: Replayed) -> str:
+    total = sum(found.counts.values())
+    if not total:
+        return "No decision is recorded up to then."
+    rows = [(c["kind"], c["outcome"], f"{c['decisions']:,}") for c in counts]
+    said = [table(("Kind", "Outcome", "Decisions"), rows, right={2}), ""]
+    if not found.unequal:
+        said.append(f"All {total:,} decisions are derived again as they were recorded.")
+    for one in found.unequal:
+        said.append(f"Event {one.position}, decision {one.decision_id}:")
+        said += [f"  {line}" for line in one.differences]
+    if found.unequal:
+        said.append(f"{len(found.unequal):,} of {total:,} decisions come out otherwise.")
+    return "\n".join(said)
 
 
 def journal(entries: list[Entry], form: str) -> None:

@@ -42,9 +42,13 @@ from projections.performance_queries import (
 )
 from runtime import moments
 from runtime.chart_versions import ChartVersion, sheet_of, versions_of
+from runtime.control_queries import agreement, bot_state, control_view
+from runtime.decision_replay import Replayed, replay_decisions
 from runtime.event_view import event_view
 from runtime.evidence import cut_short
 from runtime.keys import key_ring, keys_at_hand
+from runtime.live_queries import Live
+from runtime.live_records import Agreement, ControlView, LiveReport
 from runtime.people_then import people_then
 from runtime.query_records import DayReport, EventView, Status
 from runtime.settings_history import Revision, money_of, revisions
@@ -64,6 +68,7 @@ class Queries:
         self._store: Feed | None = None
         self._seen = -1
         self._ticks: list[Tick] | None = None  # at the newest event that was seen
+        self._live = Live()
 
     @property
     def data_dir(self) -> Path:
@@ -76,6 +81,7 @@ class Queries:
         if self._store is not None:
             self._store.close()
             self._store = None
+        self._live = Live()
 
     def _history(self) -> Feed:
         """The events alone: they can be shown also where no view can be made of them."""
@@ -336,11 +342,33 @@ class Queries:
             differences=trading.differences(wanted, as_of),
         )
 
+    # -- the present -----------------------------------------------------------------------
+
+    def bot_state(self, otherwise: str) -> str:
+        """The bot's state now, in a word; ``otherwise`` where nobody tells it."""
+        return bot_state(self._history(), self._folder, otherwise)
+
+    def control(self, as_of: AsOf = NOW) -> ControlView:
+        """What was asked of the bot, and what came of it."""
+        return control_view(self._history(), as_of)
+
+    def agreement(self, as_of: AsOf = NOW) -> Agreement:
+        """Books against broker: what is open between them."""
+        return agreement(self._history(), as_of)
+
+    def live(self, as_of: AsOf = NOW) -> LiveReport:
+        """The present of the bot. ``as_of`` holds a page still at the newest event it knows."""
+        return self._live.report(self._current(), self._folder, self.day(None, as_of), as_of)
+
     # -- history ---------------------------------------------------------------------------
 
     def newest(self) -> int:
         """Position of the newest event; 0 in an empty store."""
         return self._history().head().position
+
+    def replay_decisions(self, as_of: AsOf = NOW) -> Replayed:
+        """Every decision, derived again from what was recorded with it."""
+        return replay_decisions(self._history(), as_of.position)
 
     def events(
         self,
