@@ -28,10 +28,11 @@ from eventstore.feed import Feed
 from exporters.files import write_atomically
 from exporters.trade_history import write_day
 from projections.ledger_records import NOW
+from runtime import logs
 from runtime.bootstrap import Bot, open_store, provision
 from runtime.build_check import log_fatal
 from runtime.checkpoints import checkpoint_session, demo_seed
-from runtime.session_log import SessionLog
+from runtime.event_log import EventLog, result_of
 from runtime.supervisor import Supervisor
 
 DEPOSIT = Decimal("100000.00")
@@ -86,17 +87,14 @@ def _play_sessions(
     start = _day_before(bot.calendar, plan)
     provision(bot, symbols=symbols, deposit=DEPOSIT, at=start, demo=True)
     supervisor = Supervisor(bot, symbols)
-    log = SessionLog(
-        bot.views.feed,
-        folder.logs(bot.identity),
-        folder.global_logs,
-        settings.BROKER_CODE,
-        settings.LOG_FORMAT,
-    )
+    logs.use(folder, settings)
+    log = EventLog(
+        folder, bot.identity, bot.views.feed, settings.BROKER_CODE, result_of(bot.views)
+    )  # fmt: skip
     for number, hours in enumerate(sessions):
         progress(f"{hours.day:%a %Y-%m-%d}", number, len(sessions))
         supervisor.run_session(hours)
-        log.follow()
+        log.follow_all()
         write_day(
             folder.trades(bot.identity),
             folder.summaries(bot.identity),

@@ -158,8 +158,17 @@ def check_outcome(folder: DataFolder, undisturbed: DataFolder) -> None:
     queries, calm = Queries(folder), Queries(undisturbed)
     assert queries.balances() == calm.balances()
     assert batches_are_whole(folder)
+    assert logs_of(folder) == logs_of(undisturbed)
     queries.close()
     calm.close()
+
+
+def logs_of(folder: DataFolder) -> dict[str, bytes]:
+    """Every log file: no line is doubled or lost by a kill, and none is torn."""
+    return {
+        str(path.relative_to(folder.root)): path.read_bytes()
+        for path in folder.root.glob("output/**/*.log")
+    }
 
 
 def broker_books(folder: DataFolder) -> list[list[tuple[object, ...]]]:
