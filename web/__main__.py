@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from types import FrameType
@@ -34,10 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(data_dir: Path, host: str, port: int, *, child: bool = False) -> int:
+    from config.clock import SystemClock
     from config.paths import DataFolder
+    from runtime.python_logging import log_as_set
     from runtime.queries import Queries
     from web.serve import make_server
 
+    if child:  # by itself the pages only show what is there, and write nothing
+        log_as_set(DataFolder(data_dir), SystemClock())
     queries = Queries(DataFolder(data_dir))
     try:
         server = make_server(queries, host, port)
@@ -48,12 +53,14 @@ def run(data_dir: Path, host: str, port: int, *, child: bool = False) -> int:
             file=sys.stderr,
         )
         return 2
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     shown = f"[{host}]" if ":" in host else host
     # a name with several addresses gives several sockets, all at the port asked for
     bound = getattr(server, "effective_port", port)
     if child:
-        print("serving", flush=True)
+        with suppress(BrokenPipeError):  # the bot is gone already, and so is the input
+            print("serving", flush=True)
         Thread(target=_end_with_parent, daemon=True).start()
     else:
         print(f"Pages at http://{shown}:{bound} (Ctrl-C ends them)", file=sys.stderr)
@@ -70,6 +77,9 @@ def _end_with_parent() -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
+    from web.live_stream import end_all
+
+    end_all()
     raise SystemExit(0)
 
 

@@ -32,6 +32,8 @@ __all__ = [
 NOBODY: frozenset[str] = frozenset()
 PEOPLES = ("sign_in", "users", "activity")  # pages about people, where there are any
 DEMO = "This is a demo, or a store without users"
+# What a page that is left open asks by itself: nobody need be there, so it counts as idle.
+BY_ITSELF = frozenset({"live.now", "live.events"})
 # Who must still set up a second factor gets no further than these.
 WITHOUT_FACTOR = frozenset({"users.me", "users.factor", "sign_in.out", "proof.show_help"})
 
@@ -183,7 +185,8 @@ def session_of(*, whole: bool) -> Session | None:
     """The browser's session, while the user is active and nothing has ended it."""
     if not (token := sent_token()):
         return None
-    found = door().sessions().find(token, shared().clock.now(), _limits())
+    seen = request.endpoint not in BY_ITSELF
+    found = door().sessions().find(token, shared().clock.now(), _limits(), seen=seen)
     if found is None or found.whole != whole:
         return None
     person: Person | None = people().users.people.get(found.user_id)

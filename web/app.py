@@ -17,12 +17,14 @@ from web import (
     accounts,
     activity,
     api,
+    control,
     day,
     difference,
     history,
     job_pages,
     keys,
     ledger,
+    logs,
     navigation,
     proof,
     settings,
@@ -45,6 +47,7 @@ from web.frame import (
     without_books,
 )
 from web.guard import guard
+from web.live import add_live
 from web.names import add_names
 from web.setup_gate import add_setup
 from web.shared import NAME, share
@@ -80,8 +83,10 @@ def create_app(
     add_filters(app)
     add_names(app)
     handle_errors(app)
+    add_live(app)
     for module in (
         day,
+        control,
         ledger,
         difference,
         history,
@@ -93,6 +98,7 @@ def create_app(
         sign_in,
         users,
         activity,
+        logs,
         accounts,
         api,
     ):

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from flask import Blueprint, render_template
 
+from web import live
 from web.chart import daily_curve, session_curve
 from web.formatting import long_day, short_day
 from web.frame import NotThere, day_of, frame, link
@@ -16,8 +17,14 @@ pages = Blueprint("day", __name__)
 
 @pages.get("/")
 def today() -> str:
-    """The newest session that both clocks know."""
-    return _page(None)
+    """The bot as it stands now; in the past the newest session that both clocks know."""
+    around = frame()
+    if around.fixed:
+        return _page(None)
+    found = live.context()
+    if day := found["report"]:
+        around.previous = link("day.one", day=day.previous) if day.previous else ""
+    return render_template("today.html", **found)
 
 
 @pages.get("/day/<day>")
@@ -35,14 +42,11 @@ def _page(text: str | None) -> str:
         return render_template("day_empty.html")
     around.previous = link("day.one", day=report.previous) if report.previous else ""
     around.next = link("day.one", day=report.next) if report.next else ""
-    closed_at = next(
-        (p.position for p in report.phases if (p.phase, p.change) == ("session", "closed")), None
-    )
     return render_template(
         "day.html",
         report=report,
         title=long_day(report.day),
-        curve=session_curve(report.equity, closed_at, around.exponent),
+        curve=session_curve(report.equity, live.closed_at(report), around.exponent),
         latest=wanted is None,
     )
 

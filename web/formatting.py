@@ -59,6 +59,17 @@ SUMMARIES = {
     "Session.Reconciled": "broker's cash {broker_cash}",
     "Session.Closed": "{label}",
     "Prices.Marked": "{occasion}",
+    "Control.Requested": "{action} by {source}: {reason}",
+    "Control.Answered": "{action}: {effect}",
+    "Control.KillStarted": "by {source}: {reason}",
+    "Control.KillStepDone": "{step}: {detail}",
+    "Control.Killed": "trading is flat: {flat}",
+    "Control.KillReset": "{reason}",
+    "Reconciliation.Gone": "{difference_id}",
+    "Reconciliation.Accepted": "{difference_id} · {amount} · {reason}",
+    "Reconciliation.NotKnown": "{occasion}: {reason}",
+    "Reconciliation.KnownAgain": "{occasion}",
+    "Reconciliation.Compared": "{occasion}: ours {our_cash}, the broker's {broker_cash}",
 }
 BACKTICKS = re.compile(r"`([^`\n]{1,200})`")
 FALLBACK = ("symbol", "amount", "currency", "reason", "label", "reference")

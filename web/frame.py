@@ -78,6 +78,11 @@ class Frame:
         return self.status.timezone if self.status else "UTC"
 
     @property
+    def state(self) -> str:
+        """The bot's state now, whatever moment the page shows."""
+        return shared().queries.bot_state(self.status.state if self.status else "")
+
+    @property
     def words(self) -> tuple[str, ...]:
         """What both clocks offer beside dates, times and events."""
         return WORDS

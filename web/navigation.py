@@ -46,6 +46,7 @@ PAGES = (
     Page("s", "settings.show", "Settings", "how the bot works", ("settings", "keys")),
     Page("u", "users.every", "Users", "who may what", ("users.one",)),
     Page("a", "activity.show", "Activity", "who did what", ("activity",)),
+    Page("o", "logs.show", "Logs", "what the machine said", ("logs",)),
     Page("m", "users.me", "My account", "password and second factor"),
 )  # fmt: skip
 KEYS = (

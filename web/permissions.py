@@ -34,6 +34,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "users.reset": ADMIN,
     "users.lift_factor": ADMIN,
     "activity.show": REVIEWERS,
+    # lines about people are for whom the page of activity is for
+    "logs.show": OPERATORS | REVIEWERS,
     # open to who has the one-time token, and only until there is an admin (web/setup_gate.py)
     "setup.begin": PUBLIC,
     "setup.step": PUBLIC,
@@ -42,6 +44,14 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "setup.summary": PUBLIC,
     "setup.progress": PUBLIC,
     "setup.admin": PUBLIC,
+    # the present, and what is asked of the bot
+    "live.now": EVERYBODY,
+    "live.events": EVERYBODY,
+    "control.start": OPERATORS,
+    "control.stop": OPERATORS,
+    "control.kill": OPERATORS,
+    "control.reset": ADMIN,
+    "control.difference": ADMIN,
     # what is shown of the day, the books and their history
     "day.today": EVERYBODY,
     "day.every": EVERYBODY,

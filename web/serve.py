@@ -9,7 +9,7 @@ from runtime.queries import Queries
 from web.app import create_app
 from web.door import door
 
-THREADS = 32  # later parts hold event streams open; four threads starve under them
+THREADS = 32  # event streams hold up to 12 of them (web.live_stream); the others are for pages
 LARGEST_REQUEST = 64 * 1024  # bytes; the pages take no uploads
 # Whoever opens connections and sends nothing keeps the others out when there are as many as this;
 # each is closed after so many seconds of silence, which no browser minds. Below 1024, the files
@@ -43,6 +43,7 @@ def make_server(queries: Queries, host: str, port: int) -> Any:
         connection_limit=CONNECTIONS,
         channel_timeout=SILENCE_S,
         cleanup_interval=LOOKED_AT_EVERY_S,
+        channel_request_lookahead=1,  # else a stream whose browser went away is noticed late
         asyncore_use_poll=True,  # select() fails on a file whose number is beyond 1023
         clear_untrusted_proxy_headers=True,
         **(_behind(proxy) if proxy else {}),

@@ -133,8 +133,10 @@ class Sessions:
             long_over = to_micros(now - timedelta(days=8))  # beyond any SESSION_MAX_HOURS
             file.execute("DELETE FROM sessions WHERE begun_us < ?", (long_over,))
 
-    def find(self, token: str, now: datetime, limits: Limits) -> Session | None:
-        """The browser's session, unless it is over. Noted as seen.
+    def find(
+        self, token: str, now: datetime, limits: Limits, *, seen: bool = True
+    ) -> Session | None:
+        """The browser's session, unless it is over. Noted as seen, unless a page asks by itself.
 
         Where nothing can be noted, on a full disk, it is idle since it was last noted: reading
         goes on for as long.
@@ -158,7 +160,7 @@ class Sessions:
         if ahead or now - found.begun >= longest or now - found.seen >= limits.idle:
             self.end(token)
             return None
-        if now - found.seen >= SEEN_EVERY:
+        if seen and now - found.seen >= SEEN_EVERY:
             with suppress(SessionsUnreadable), self._alone() as file:
                 file.execute(
                     "UPDATE sessions SET seen_us = ? WHERE token = ?",

@@ -70,6 +70,7 @@ def beside(name: str) -> Any:
 
 
 people = beside("people")  # people.py: a provisioned bot and signed-in clients
+trading_desk = beside("trading")  # trading.py: a session on that bot
 
 IDENTITY = "DEMO_USA_SIM_01"
 MONDAY, TUESDAY, WEDNESDAY = date(2013, 10, 7), date(2013, 10, 8), date(2013, 10, 9)
@@ -345,6 +346,14 @@ def provisioned(bot_template: Any, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
+def trading(provisioned: Any) -> Iterator[Any]:
+    """What a supervisor would record on the provisioned bot; see trading.py."""
+    found = trading_desk.Trading(provisioned)
+    yield found
+    found.close()
+
+
+@pytest.fixture
 def client_of() -> Callable[[Any, str | None], FlaskClient]:
     """`client_of(app, role)`: a browser signed in as the user with that role, None for nobody."""
     return people.client_of  # type: ignore[no-any-return]
@@ -362,7 +371,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture
 def bot_address(provisioned: Any) -> Iterator[str]:
     """The pages of the provisioned bot on a real server at a free port."""
-    server = create_server(provisioned.app, host="localhost", port=0, threads=8)
+    server = create_server(
+        provisioned.app, host="localhost", port=0, threads=8, channel_request_lookahead=1
+    )
     stop = people.run(server)
     yield f"http://localhost:{server.effective_port}"
     stop()

@@ -225,10 +225,8 @@ def test_unknown_fields_are_refused(setup: Setup) -> None:
 
 
 def test_a_broker_without_a_connection_is_refused_in_words(setup: Setup) -> None:
-    access = {"ALPACA_API_KEY": "k" * 20, "ALPACA_SECRET_KEY": "s" * 40}
-    words = setup.step(
-        "broker", 200, go="test", BROKER_NAME="ALPACA", ALPACA_ENABLED="true", **access
-    )
+    access = {"IBKR_ACCOUNT": "DU1234567"}
+    words = setup.step("broker", 200, go="test", BROKER_NAME="IBKR", IBKR_ENABLED="true", **access)
     assert "This version has no connection to it yet" in words
     setup.all_steps()
     words = setup.get("/setup/summary")

@@ -70,7 +70,8 @@ def test_the_badge_is_computed_once_for_each_head(queries: Queries) -> None:
 
     counting = SimpleNamespace(
         **{name: getattr(queries, name) for name in ("status", "books", "moment", "trial_balance",
-                                                     "session_days", "ticks", "data_dir")},
+                                                     "session_days", "ticks", "data_dir",
+                                                     "bot_state")},
         verify_now=verify_now,
     )  # fmt: skip
     clock = VirtualClock(datetime(2013, 10, 9, 21, 31, tzinfo=UTC))

@@ -109,6 +109,7 @@
   // Curves: amounts come as text and become numbers only to be drawn.
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const HEIGHT = 240;
+  const charts = new Map();
 
   function draw(figure) {
     const data = JSON.parse(one(".curve-data", figure).textContent);
@@ -153,11 +154,21 @@
     };
     const chart = new uPlot(options, [data.times, data.values.map(Number)], plot);
     figure.classList.add("drawn");
+    charts.set(plot, chart);
     new ResizeObserver(() => {
-      if (plot.clientWidth !== chart.width) chart.setSize({ width: plot.clientWidth, height: HEIGHT });
+      if (plot.isConnected && plot.clientWidth !== chart.width) chart.setSize({ width: plot.clientWidth, height: HEIGHT });
     }).observe(plot);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.redraw());
   }
 
-  if (window.uPlot) document.querySelectorAll("figure.curve").forEach(draw);
+  const drawAll = () => {
+    for (const [plot, chart] of charts) {
+      if (plot.isConnected) continue; // it stood in a part that was asked for anew
+      chart.destroy();
+      charts.delete(plot);
+    }
+    if (window.uPlot) document.querySelectorAll("figure.curve:not(.drawn)").forEach(draw);
+  };
+  drawAll();
+  document.addEventListener("htmx:afterSwap", drawAll);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((chart) => chart.redraw()));
 })();
