@@ -152,6 +152,7 @@ class Session(Aggregate):
         super().__init__(stream)
         self.label = ""
         self.symbols: tuple[str, ...] = ()
+        self.settings_position = 0
         self.phase = ""
         self.ended: set[str] = set()
         self.decided: dict[str, Decided] = {}
@@ -214,6 +215,7 @@ class Session(Aggregate):
         match event:
             case SessionOpened():
                 self.label, self.symbols = event.label, event.symbols
+                self.settings_position = event.settings_position
             case PhaseStarted():
                 self.phase = event.phase
             case PhaseEnded():

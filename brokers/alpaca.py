@@ -7,7 +7,7 @@ repeated and what an answer means are ours (``alpaca_http``, ``alpaca_wire``, ``
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote as quoted
 
@@ -101,6 +101,7 @@ class AlpacaBroker:
             inverse_etf=True,
             long_put=False,
             simulated=False,
+            bars_after=timedelta(seconds=3),  # the last trades of a minute come in after its end
             requests_per_minute=200,  # of an account, as Alpaca documents it
         )
 

@@ -87,6 +87,16 @@ class DataFolder:
         return self.control / "run.lock"
 
     @property
+    def supervisor_lock(self) -> Path:
+        """Held by the one process that intends orders and asks the broker."""
+        return self.control / "supervisor.lock"
+
+    @property
+    def pulse(self) -> Path:
+        """Written by whoever trades as long as its loop goes on; main looks at its time."""
+        return self.control / "supervisor.pulse"
+
+    @property
     def bot_state(self) -> Path:
         """The bot's state in one word (M20), for whoever looks from outside."""
         return self.control / "bot_state.txt"
@@ -128,6 +138,11 @@ class DataFolder:
     @property
     def global_logs(self) -> Path:
         return self.root / "output" / "logs"
+
+    @property
+    def log_position(self) -> Path:
+        """How far the history is logged; lost, the logs are held against it from the start."""
+        return self.root / "storage" / "projections" / "logs.json"
 
     def output(self, identity: str) -> Path:
         return self.root / "output" / identity

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
+from datetime import datetime
 
+from aggregates.control import Control
 from aggregates.errors import TradeBotError
 from config.paths import DataFolder
 from eventstore.feed import Feed
 from exporters.files import write_atomically
+from strategies.protocol import Window
 
 BOOTSTRAPPING = "bootstrapping"  # nothing is provisioned: the set-up pages are all there is
 PROVISIONING = "provisioning"  # it was begun and is not finished
 REGISTRATION = "registration"  # the books are open, and nobody may sign in yet
 IDLE = "idle"  # provisioned, with users; no session runs
+SHUTDOWN = "shutdown"  # ended in peace
+ERROR = "error"  # what is said in main_bot.log keeps the bot from trading
+# of a session, as its phase and what was asked of the bot have it
+ANALYZING, TRADING, MONITORING = "analyzing", "trading", "monitoring"
+HOLDINGS, UPDATING, CLOSING = "holdings", "updating", "closing_positions"
+STOPPED = "stopped"  # by somebody: exits go on, nothing is bought
+KILLED = "killed"  # latched until an admin resets it
+OF_PHASES = {
+    "holdings": HOLDINGS,
+    "mid": MONITORING,  # no strategy of these phases is installed
+    "close": MONITORING,
+    "universe": UPDATING,
+    "kill": CLOSING,
+}
 FIRST_USER = "User.Registered"
 
 
@@ -54,6 +71,24 @@ def _has_tables(folder: DataFolder) -> bool:
 def _has_user(folder: DataFolder) -> bool:
     with closing(Feed(folder.events)) as feed:
         return any(feed.page(topics=(FIRST_USER,), limit=1))
+
+
+def session_state(phase: str, now: datetime, window: Window | None, control: Control) -> str:
+    """The state of a running supervisor. ``phase`` is empty before the open.
+
+    ``window`` is that of OPEN: it analyses, buys, and then watches what it has bought.
+    """
+    if control.killed:
+        return KILLED
+    if control.killing or "kill" in control.asked:
+        return CLOSING
+    if control.stopped or "stop" in control.asked:
+        return STOPPED
+    if phase == "open" and window is not None:
+        if now <= window.analysis_end:
+            return ANALYZING
+        return TRADING if now <= window.breakout_end else MONITORING
+    return OF_PHASES.get(phase, IDLE)
 
 
 def write_state(folder: DataFolder, state: str) -> None:

@@ -75,6 +75,8 @@ class Reports:
             self._cursor = execution.sequence
 
     def _order_id(self, client_order_id: str) -> str | None:
+        if client_order_id not in self._ids and self.desk is not None:
+            self._ids |= {o.terms.client_order_id: i for i, o in self.desk.orders.items()}
         if client_order_id not in self._ids:
             self._bot.views.catch_up()
             self._ids = self._bot.views.orders.order_ids()

@@ -8,16 +8,26 @@ from __future__ import annotations
 import smtplib
 import ssl
 import tempfile
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import structs
 
 from aggregates.errors import TradeBotError
 from aggregates.money import Money
 from brokers.simulated_store import SimulatedStore
+from config.clock import SystemClock
+from config.errors import ConfigError
 from config.paths import DataFolder
 from config.settings import Settings
+from runtime.brokers import alpaca_access
 from runtime.mail import LONGEST_S, connected
+from runtime.schedule import calendar_around
 from runtime.settings_change import CONNECTED
+
+if TYPE_CHECKING:
+    from brokers.alpaca import Access
 
 
 class Result(NamedTuple):
@@ -45,6 +55,8 @@ def try_broker(_folder: DataFolder, settings: Settings) -> Result:
             "This version has no connection to it yet, so a bot at it could not trade. Choose "
             "SIMULATED; a bot of its own can be set up at the other broker later.",
         )  # fmt: skip
+    if settings.BROKER_NAME == "ALPACA":
+        return try_alpaca(settings)
     try:
         with tempfile.TemporaryDirectory() as place:
             store = SimulatedStore(Path(place) / "broker.db", Money(1, settings.CURRENCY_CODE))
@@ -55,6 +67,30 @@ def try_broker(_folder: DataFolder, settings: Settings) -> Result:
     if faults:
         return Result(what, False, "; ".join(faults))
     return Result(what, True, "A simulated account opens and proves its own sums.")
+
+
+def try_alpaca(settings: Settings, access: Access | None = None) -> Result:
+    """Account, clock and market data are read; nothing is ordered. ``access`` replaces that of the
+    settings."""
+    from brokers.alpaca import AlpacaBroker
+
+    what, clock = f"Broker {settings.BROKER_NAME}", SystemClock()
+    try:
+        given = access or alpaca_access(settings)
+        quick = structs.replace(given, retries=0, timeout_s=min(given.timeout_s, LONGEST_S))
+        calendar = calendar_around(settings.EXCHANGE_CALENDAR, clock.now().date())
+        broker = AlpacaBroker(
+            quick, clock, calendar, fills_from=clock.now(), tell=lambda _action: None
+        )
+        with closing(broker):
+            faults = broker.self_check()
+    except (TradeBotError, ConfigError) as e:
+        return Result(what, False, str(e))
+    if faults:
+        return Result(what, False, " ".join(faults))
+    # ALPACA_PAPER=false: the keys are for real money
+    kind = "paper account" if quick.paper else "account with real money"
+    return Result(what, True, f"The keys open a {kind} that may trade, and its prices come.")
 
 
 def try_market_data(folder: DataFolder, settings: Settings) -> Result:

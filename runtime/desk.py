@@ -6,8 +6,10 @@ Rebuilt from events at any time: a session's decisions name its orders, their st
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from aggregates.market import Bar
 from aggregates.money import plain
@@ -21,7 +23,18 @@ from strategies.protocol import Holding, minute_of
 
 _ZERO = Decimal(0)
 _CASH_ROLES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
+_BEFORE, _TODAY, _NOW = 0, 1, 2  # places of the dates that the totals are kept for
 _RESULT_ROLES = ("gain_short_term", "gain_long_term", "commissions", "fees", "rounding")
+
+
+class Booked(NamedTuple):
+    """What the ledger says of the session, in the base currency."""
+
+    cash_float: Decimal
+    cash: Decimal
+    cash_before: Decimal
+    realized: Decimal
+    cost: Decimal
 
 
 class Desk:
@@ -36,6 +49,9 @@ class Desk:
         self._before = AsOf(date=hours.day - timedelta(days=1))
         self.orders: dict[str, Order] = {}
         self.bars: dict[str, Bar] = {}
+        self._holdings: dict[str, Holding] | None = None  # until an order is read again
+        self._totals = books.running(self._before.date, hours.day, None)
+        self._booked: Booked | None = None
         mapping = books.chart().mapping
         self._mapping = mapping
         self._cost_account = mapping["trading_securities"]
@@ -61,6 +77,7 @@ class Desk:
     def refresh(self, order_id: str) -> Order:
         """Read one order again, after an event of it."""
         order = self.orders[order_id] = self._store.load(Order, order_stream(order_id))
+        self._holdings = None
         return order
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
@@ -78,8 +95,13 @@ class Desk:
 
     # -- holdings --------------------------------------------------------------------------
 
-    def holdings(self) -> dict[str, Holding]:
+    def holdings(self) -> Mapping[str, Holding]:
         """What trading holds now, by symbol."""
+        if self._holdings is None:
+            self._holdings = self._add_up()
+        return self._holdings
+
+    def _add_up(self) -> dict[str, Holding]:
         quantity: defaultdict[str, Decimal] = defaultdict(Decimal)
         bought: defaultdict[str, Decimal] = defaultdict(Decimal)
         value: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -127,8 +149,7 @@ class Desk:
 
     def cash_float(self) -> Decimal:
         """What strategies may still spend: the float, less what entries under way may take."""
-        float_now = self._books.balance_of(self._mapping["cash_float"])
-        return float_now - sum((value for _, value in self._pending_buys()), _ZERO)
+        return self._ledger().cash_float - sum((v for _, v in self._pending_buys()), _ZERO)
 
     def market_value(self) -> Decimal:
         """Trading positions at the last complete bar; at cost where none has come today."""
@@ -140,28 +161,23 @@ class Desk:
 
     def equity(self) -> Decimal:
         """All cash, reserves included, and trading positions at their last prices."""
-        cash = sum((self._books.balance_of(self._mapping[r]) for r in _CASH_ROLES), _ZERO)
-        return cash + self.market_value()
+        return self._ledger().cash + self.market_value()
 
     def equity_at_open(self) -> Decimal:
         """The same before the session: cash, and what was carried over at cost."""
-        cash = (self._books.balance_of(self._mapping[r], self._before) for r in _CASH_ROLES)
-        return sum(cash, _ZERO) + sum((p.cost for p in self._carried.values()), _ZERO)
+        return self._ledger().cash_before + sum((p.cost for p in self._carried.values()), _ZERO)
 
     def realized_today(self) -> Decimal:
         """Result booked today: gains less commissions and fees; a loss is below 0."""
-        today = AsOf(date=self.hours.day)
-        codes = [self._mapping[role] for role in _RESULT_ROLES]
-        return sum(
-            (
-                self._books.balance_of(code, self._before) - self._books.balance_of(code, today)
-                for code in codes
-            ),
-            _ZERO,
-        )
+        return self._ledger().realized
 
     def unrealized(self) -> Decimal:
-        return self.market_value() - self._books.balance_of(self._cost_account)
+        return self.market_value() - self._ledger().cost
+
+    def result_today(self) -> Decimal:
+        """Realized and unrealized together."""
+        booked = self._ledger()
+        return booked.realized - booked.cost + self.market_value()
 
     def exposure(self) -> Decimal:
         """Trading positions at their last price plus entries under way."""
@@ -170,3 +186,20 @@ class Desk:
     def open_positions(self) -> int:
         """Symbols held or about to be bought."""
         return len(set(self.holdings()) | {o.terms.symbol for o, _ in self._pending_buys()})
+
+    def _ledger(self) -> Booked:
+        """The ledger's figures, looked at again whenever it has a newer entry."""
+        totals, role = self._totals, self._mapping
+        if totals.follow() or self._booked is None:
+            cash = [role[name] for name in _CASH_ROLES]
+            result = [role[name] for name in _RESULT_ROLES]
+            self._booked = Booked(
+                cash_float=totals.of(role["cash_float"], _NOW),
+                cash=sum((totals.of(code, _NOW) for code in cash), _ZERO),
+                cash_before=sum((totals.of(code, _BEFORE) for code in cash), _ZERO),
+                realized=sum(
+                    (totals.of(code, _BEFORE) - totals.of(code, _TODAY) for code in result), _ZERO
+                ),
+                cost=totals.of(self._cost_account, _NOW),
+            )
+        return self._booked

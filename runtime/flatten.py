@@ -173,14 +173,18 @@ class Flatten:
             self._sell(symbol, quantity, at_broker, reason)
 
     def _is_stuck(self, order: Order) -> bool:
-        """Whether an exit of trading has filled nothing for longer than is waited for."""
+        """Whether an exit of trading has filled nothing for longer than is waited for, though the
+        symbol traded meanwhile (or nobody knows whether it did). In a halt a new one is no better.
+        """
         now, filled = self._bot.clock.now(), order.filled.decimal
         was, since = self._progress.get(order.terms.order_id, (None, now))
         if was != filled:
             since = now
         self._progress[order.terms.order_id] = (filled, since)
+        bar = self._desk.bars.get(order.terms.symbol)
         return (
-            order.terms.sleeve == "trading"
+            (bar is None or bar.start >= since)
+            and order.terms.sleeve == "trading"
             and order.state == "accepted"
             and not order.cancel_requested
             and now - since > PATIENCE

@@ -36,7 +36,6 @@ class Inbox:
 
         Those of other orders are passed over: reconciliation says whose they are.
         """
-        known = {o.terms.client_order_id: i for i, o in self._desk.orders.items()}
         try:
             executions = self._line.ask(
                 Urgency.DATA, lambda: self._broker.fills_since(self._cursor)
@@ -44,12 +43,17 @@ class Inbox:
         except NoAnswer:
             return 0
         new = 0
+        known = self._known() if executions else {}
         for execution in executions:
             order_id = known.get(execution.client_order_id)
             if order_id is not None:
                 new += self._take_fill(order_id, execution)
             self._cursor = max(self._cursor, execution.sequence)
         return new
+
+    def _known(self) -> dict[str, str]:
+        """Our order ids by the broker's word for them."""
+        return {o.terms.client_order_id: i for i, o in self._desk.orders.items()}
 
     def _take_fill(self, order_id: str, execution: Execution) -> bool:
         """Whether it was new. One that cannot be booked is a difference of books and broker."""

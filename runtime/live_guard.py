@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from aggregates.errors import TradeBotError
 from config.clock import EPOCH, Clock
 from config.paths import DataFolder
+from runtime import logs
 from runtime.bot_state import session_state, write_state
 from runtime.control import Flags
 from runtime.desk import Desk
@@ -138,6 +139,7 @@ class LiveGuard:
                     unreachable_since=self._broker.unreachable_since,
                     market=self._market,
                 ),
+                logs=logs.trouble(),
             )
             write_status(self._folder, status)
 

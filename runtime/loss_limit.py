@@ -7,6 +7,7 @@ from fractions import Fraction
 from aggregates.money import divide_half_even, from_scaled
 from config.settings import Settings
 from runtime.desk import Desk
+from strategies.indicators import EXACT
 
 _SHOWN = 10**6  # a share is shown with six decimals
 
@@ -17,11 +18,13 @@ def loss_breached(desk: Desk, settings: Settings) -> str:
     Realized and unrealized together, as a fraction of the equity at the session's start. The ledger
     must be caught up. Without equity there is no fraction, and entries are refused anyway.
     """
-    realized, unrealized, equity = desk.realized_today(), desk.unrealized(), desk.equity_at_open()
-    lost, limit = -(Fraction(realized) + Fraction(unrealized)), settings.DAILY_LOSS_LIMIT
-    if equity <= 0 or lost < Fraction(limit) * Fraction(equity) or lost <= 0:
+    if (lost := -desk.result_today()) <= 0:
         return ""
-    share = lost / Fraction(equity)
+    equity, limit = desk.equity_at_open(), settings.DAILY_LOSS_LIMIT
+    if equity <= 0 or lost < EXACT.multiply(limit, equity):
+        return ""
+    realized, unrealized = desk.realized_today(), desk.unrealized()
+    share = Fraction(lost) / Fraction(equity)
     shown = from_scaled(divide_half_even(share.numerator * _SHOWN, share.denominator), _SHOWN)
     return (
         f"the day's loss is {shown:f} of the equity at the open ({equity:f}), and DAILY_LOSS_LIMIT "

@@ -1,7 +1,7 @@
 """The one entry point (M20): what `tbot run` and the systemd unit start.
 
-Checks first, then the pages as a child process, which is started again when it dies. Sessions are
-not scheduled in this version; it says so rather than seeming to trade.
+Checks first, then the pages as a child process, which is started again when it dies, and the
+trading days, each a child process too, which the pages' troubles do not touch.
 """
 
 from __future__ import annotations
@@ -18,32 +18,29 @@ from typing import NamedTuple
 
 from aggregates.errors import DomainError, TradeBotError
 from config.clock import Clock, SystemClock
-from config.env_file import read_settings
+from config.errors import ConfigError
 from config.paths import DataFolder
-from config.setting_keys import ENV, ENV_BOT
 from config.settings import Settings
-from eventstore.errors import HistoryBroken
-from runtime.bot_state import IDLE, is_open, state_of, write_state
-from runtime.build_check import check_books, log_fatal
+from runtime import logs
+from runtime.bot_state import IDLE, SHUTDOWN, state_of, write_state
+from runtime.build_check import log_fatal
+from runtime.build_report import BuildReport
 from runtime.custody import Custody
 from runtime.json_log import append_line
+from runtime.log_follower import LogFollower
 from runtime.provisioning import resume
-from runtime.queries import Queries
-from runtime.run_lock import CannotStart, alone
+from runtime.run_lock import alone
+from runtime.sd_notify import ALIVE, READY, STOPPING, notify
 from runtime.settings_change import current_settings
-from runtime.settings_files import loose_files, refuse_stray_files
 from runtime.setup_token import drop_token, new_token
+from runtime.trading import Trading, Wiring
 from runtime.version import VERSION
-from runtime.views import Views
 from runtime.web_process import ADDRESS_UNUSABLE, WebProcess
 from security.keyfile import KeyFileError
 
 TICK_S = 0.5
+UNSOUND_S = 60.0  # without a look at flags and supervisor
 LOOPBACK, PORT = "127.0.0.1", 6900  # until the settings say otherwise
-NOT_SCHEDULED = (
-    "Sessions are not scheduled in this version: nothing is traded. The pages, the books, their "
-    "history and the exports work."
-)
 
 
 class Address(NamedTuple):
@@ -58,15 +55,12 @@ class Address(NamedTuple):
         return f"http://{shown}:{self.port}"
 
 
-class _Opened(NamedTuple):
-    """What the build checks look at."""
-
-    folder: DataFolder
-    settings: Settings
-    views: Views
-
-
-def run(data_dir: Path, port: int | None, clock: Clock | None = None) -> int:
+def run(
+    data_dir: Path,
+    port: int | None,
+    clock: Clock | None = None,
+    wiring: Wiring = Wiring(),  # noqa: B008 - cannot change
+) -> int:
     """Run until told to end (SIGTERM, SIGINT). ``port`` wins over WEB_PORT.
 
     Exit codes: 0 ended as told, 2 the pages' address cannot be used. Raises TradeBotError,
@@ -80,19 +74,24 @@ def run(data_dir: Path, port: int | None, clock: Clock | None = None) -> int:
             "`tbot demo --serve` shows it, and a bot needs a --data-dir of its own."
         )
     with alone(folder):
+        logs.hold()
         try:
-            return Main(folder, port, clock).run()
-        except (TradeBotError, KeyFileError) as e:
+            return Main(folder, port, clock, wiring).run()
+        except (TradeBotError, ConfigError, KeyFileError) as e:
             log_fatal(folder, clock.now(), type(e).__name__, str(e))
             raise
+        finally:
+            logs.release()  # whatever it ended with, what led to it is written
 
 
 class Main:
     """The life of one process: checks, pages, state."""
 
-    def __init__(self, folder: DataFolder, port: int | None, clock: Clock) -> None:
-        self._folder, self._port, self._clock = folder, port, clock
+    def __init__(self, folder: DataFolder, port: int | None, clock: Clock, wiring: Wiring) -> None:
+        self._folder, self._port, self._clock, self._wiring = folder, port, clock, wiring
         self._web = WebProcess(folder.root)
+        self._trading: Trading | None = None
+        self._follower: LogFollower | None = None
         self._state = ""
         self._ending = Event()
 
@@ -102,15 +101,20 @@ class Main:
         self._mend()
         settings = self._checked()
         address = self._address(settings)
-        self.log("INFO", NOT_SCHEDULED)
+        logs.use(self._folder, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         try:
             return self._watch(address)
         finally:
+            notify(STOPPING)
+            if self._trading is not None:
+                self._trading.stop()
+            if self._follower is not None:
+                self._follower.close()
             self._web.stop()
             drop_token(self._folder)
-            write_state(self._folder, "shutdown")
+            write_state(self._folder, SHUTDOWN)
             self.log("INFO", "TradeBot has ended.")
             say("TradeBot has ended.")
 
@@ -121,34 +125,11 @@ class Main:
 
     def _checked(self) -> Settings | None:
         """The settings in force; None while there are none. Raises when the bot must not start."""
-        folder = self._folder
-        if is_open(folder):
-            refuse_stray_files(folder)
-            self._verify()
-            with closing(Custody.open(folder, self._clock)) as custody:
-                settings = current_settings(custody)
-            with closing(Views.open(folder, settings.identity)) as views:
-                views.catch_up()
-                check_books(_Opened(folder, settings, views))
-            return settings
-        if any((folder.root / file).exists() for file in (ENV_BOT, ENV)):
-            # they only fill the set-up's fields in; every bad key is said before anything else
-            read_settings(folder.root)
-            if loose := loose_files(folder):
-                raise CannotStart(" ".join(("Nothing was started.", *loose)))
-        return None
 
-    def _verify(self) -> None:
-        """A history that does not hold is not served, and nothing is added to it."""
-        with closing(Queries(self._folder)) as queries:
-            found = queries.verify_now()
-        if not found.intact:
-            raise HistoryBroken(
-                f"The history in {self._folder.events} does not hold: event {found.bad_position:,} "
-                f"is bad: {found.reason}. Nothing was started and nothing was changed. Keep the "
-                "folder as it is, compare it with a backup, and see `tbot verify`."
-            )
-        self.log("INFO", f"The history holds: {found.position:,} events.")
+        def holds(position: int) -> None:
+            self.log("INFO", f"The history holds: {position:,} events.")
+
+        return BuildReport(self._folder, self._clock, holds).settings()
 
     def _address(self, settings: Settings | None) -> Address | None:
         if settings is None:
@@ -170,8 +151,12 @@ class Main:
             # the child said why on the terminal; a set-up is nothing without its pages
             self.log("FATAL", f"The pages cannot be served at {address.url}.")
             return ADDRESS_UNUSABLE
+        notify(READY)
         while not self._ending.wait(TICK_S):
             self._tell_state()
+            self._notify_alive()
+            if self._follower is not None:
+                self._follower.tick()
             if address is not None and (code := self._web.ended()) is not None:
                 self._revive(address, code)
         return 0
@@ -204,8 +189,13 @@ class Main:
             say(f"Set-up at {address.url}/setup?token={token}")
         return None
 
+    def _notify_alive(self) -> None:
+        """To systemd, as long as trading goes round; else it starts all of this anew."""
+        if self._trading is None or self._trading.sound(UNSOUND_S):
+            notify(ALIVE)
+
     def _tell_state(self) -> None:
-        """Derived from disk and events. Idle is the last state that this version reaches."""
+        """Derived from disk and events, until there are users; from then on trading tells it."""
         if self._state == IDLE:
             return
         state = state_of(self._folder)
@@ -213,6 +203,20 @@ class Main:
             self._state = state
             write_state(self._folder, state)
             self.log("INFO", f"The bot is {state}.")
+            if state == IDLE:
+                self._trade()
+
+    def _trade(self) -> None:
+        with closing(Custody.open(self._folder, self._clock)) as custody:
+            settings = current_settings(custody)
+        logs.use(self._folder, settings)
+        self._follower = LogFollower(self._folder, settings, self._clock)
+        self._trading = Trading(self._folder, settings, self._clock, self._told, self._wiring)
+        self._trading.start()
+
+    def _told(self, level: str, message: str) -> None:
+        self.log(level, message)
+        say(message)
 
     def log(self, level: str, message: str) -> None:
         append_line(self._folder.global_logs / "main_bot.log", self._clock.now(), level, message)

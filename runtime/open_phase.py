@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 
@@ -16,14 +16,18 @@ from brokers.port import BrokerUnavailable
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.entries import Entries
+from runtime.flatten import Flatten
 from runtime.guard import Guard, KillAsked, KillOrder
 from runtime.health import Health
 from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices
 from runtime.outbox import Outbox
-from strategies.protocol import Holding, Signal, Strategy
+from strategies.protocol import Holding, Signal, Strategy, minute_of
 
+OVERDUE = timedelta(minutes=5)  # after the end of monitoring: what is held still is escalated
 MARK_EVERY_MINUTES = 5  # how often open positions are valued for the equity curve
+# An order waits for the ledger alone. Pages read by themselves what the views on disk lack.
+VIEWS_EVERY_MINUTES = 30
 
 
 class OpenPhase:
@@ -44,6 +48,7 @@ class OpenPhase:
         self._session = bot.store.load(Session, session_stream(self._day.isoformat()))
         self._health = Health(bot, desk, outbox)
         self._judge = Entries(bot, desk, strategy, self._health)
+        self._flatten = Flatten(bot, desk, outbox)
         self._bars_until = dict.fromkeys(symbols, desk.hours.open)
 
     def run(self) -> str:
@@ -58,13 +63,13 @@ class OpenPhase:
             self.step(now)
             if self._strategy.finished(now) and not self._desk.symbols:
                 break
-            now += MINUTE
+            # minutes that a slow broker took are not made up for: their signals are old by now
+            now = max(now + MINUTE, minute_of(self._bot.clock.now()))
         else:
             self._wait_until(hours.close)
             self.last_reports(hours.close)
-        held = ", ".join(sorted(self._desk.holdings()))
-        if held:
-            return f"still held at the close: {held}"
+        if left := self._flatten.look():  # the broker's own word, not our books
+            return f"not flat: {'; '.join(map(str, left))}"
         # STRAT_OPEN_ENABLED=false: signals were judged and recorded, nothing was bought.
         return "flat" if self._bot.settings.STRAT_OPEN_ENABLED else "disabled: judged, not traded"
 
@@ -84,19 +89,20 @@ class OpenPhase:
     def step(self, now: datetime) -> None:
         """One minute: reports, bars, exits, entries, marks. Raises KillAsked."""
         if self._outbox.read_fills():
-            self._bot.views.catch_up()
+            self._bot.views.catch_up_ledger()
         self._outbox.settle_open()
         self._outbox.read_states()
         self._health.look(now)
         self._fold_bars(now)
-        head = self._bot.store.head().position
         if breach := loss_breached(self._desk, self._bot.settings):
             raise KillAsked(KillOrder("loss", breach))
         self._exits(now)
+        if now >= self._strategy.window.monitoring_end + OVERDUE and self._desk.symbols:
+            self._flatten.ask("end of monitoring")  # exits that nothing fills are asked for anew
         self._entries(now)
         if self._desk.symbols and now.minute % MARK_EVERY_MINUTES == 0:
             mark_prices(self._bot, self._desk, now, "interval")
-        if self._bot.store.head().position != head:
+        if now.minute % VIEWS_EVERY_MINUTES == 0:
             self._bot.views.catch_up()
         self._guard.tell("open", self._desk)
 
@@ -104,10 +110,14 @@ class OpenPhase:
         """What a broker that does not answer has not told comes with its next answer."""
         bars: list[Bar] = []
         for symbol in self._symbols:
-            with suppress(BrokerUnavailable):
-                bars += self._bot.broker.bars(symbol, self._bars_until[symbol], now)
-                self._bars_until[symbol] = now
-        for bar in sorted(bars, key=lambda b: (b.start, b.symbol)):
+            try:
+                found = self._bot.broker.bars(symbol, self._bars_until[symbol], now)
+            except BrokerUnavailable:
+                continue
+            if found:  # a bar that comes late is asked for again until it is there
+                self._bars_until[symbol] = found[-1].end
+                bars += found
+        for bar in sorted(bars, key=attrgetter("start", "symbol")):
             self._strategy.on_bar(bar)
             self._desk.bars[bar.symbol] = bar
 
@@ -148,10 +158,13 @@ class OpenPhase:
     # -- entries ---------------------------------------------------------------------------
 
     def _entries(self, now: datetime) -> None:
-        decisions = self._decisions()
-        decided = {d.symbol for d in decisions if d.kind not in ("exit", "disabled")}
         # a symbol that was carried over is sold today and not bought again
-        for signal in self._strategy.entries(now, decided | self._desk.carried):
+        signals = self._strategy.entries(now, self._judged() | self._desk.carried)
+        if signals:
+            self._decisions()  # what others decided meanwhile counts
+            judged = self._judged()
+            signals = [signal for signal in signals if signal.symbol not in judged]
+        for signal in signals:
             if signal.kind == "entry":
                 self._enter(signal, now)
             else:
@@ -174,6 +187,11 @@ class OpenPhase:
         )
 
     # -- recording -------------------------------------------------------------------------
+
+    def _judged(self) -> set[str]:
+        """Symbols whose first signal was judged, as far as the session was read."""
+        decided = self._session.decided.values()
+        return {d.symbol for d in decided if d.kind not in ("exit", "disabled")}
 
     def _decisions(self) -> Collection[Decided]:
         """All of the session, other strategies' among them."""

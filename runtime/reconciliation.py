@@ -103,7 +103,7 @@ class Reconciler:
 
     def _read(self) -> Statement:
         """Reports first, so that what they tell is in the books before they are compared."""
-        self._bot.views.catch_up()
+        self._bot.views.catch_up_ledger()
         broker = self._bot.broker
         self._reports.read()
         statement = Statement(
@@ -119,7 +119,7 @@ class Reconciler:
         """From which day on activities are asked for: all, while anything was ever open."""
         views = self._bot.views
         if self._opened is None:
-            views.catch_up()
+            views.catch_up_ledger()
             opened = views.feed.at(1)
             self._opened = views.feed.event(opened).effective_date if opened else date.min
         last = views.feed.page(topics=("Reconciliation.Compared",), newest_first=True, limit=1)
@@ -137,10 +137,11 @@ class Reconciler:
         activities = Activities(bot)
         activities.book(statement.activities)
         ended = reports.settle_others(again=occasion != "schedule")
-        bot.views.catch_up()
+        bot.views.catch_up_ledger()
         by_hand = book_accepted(bot, reports.desk, self._state(), reports.strangers)
         repaired += [*reports.taken_words(), *ended, *activities.repaired, *by_hand]
-        bot.views.catch_up()
+        if repaired:
+            bot.views.catch_up()
         books, held = bot.views.books, units_of(bot.views.books)
         others = [
             *position_differences(held, statement.positions, reports.strangers, activities.actions),

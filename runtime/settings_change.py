@@ -25,6 +25,7 @@ from config.setting_check import Finding, findings
 from config.setting_model import KEYS, Settings, text_of
 from config.settings import settings_from
 from eventstore.feed import Feed
+from projections.ledger_records import AsOf
 from runtime.custody import Custody
 from runtime.dispatch import Recorded
 from runtime.settings_files import (
@@ -34,6 +35,7 @@ from runtime.settings_files import (
     texts_of_secrets,
     unwritable,
 )
+from runtime.settings_history import revisions
 
 __all__ = [
     "SettingsDiffer",
@@ -72,7 +74,7 @@ class SettingsUnusable(TradeBotError):
     vault's files are damaged."""
 
 
-CONNECTED = ("SIMULATED",)  # brokers that this version can trade at
+CONNECTED = ("SIMULATED", "ALPACA")  # brokers that this version can trade at
 
 
 class SettingsRefused(DomainError):
@@ -108,6 +110,18 @@ def current_settings(custody: Custody) -> Settings:
     Raises SettingsDiffer, or SettingsUnusable with every fault: nothing may be started then.
     """
     return in_force(custody).settings
+
+
+def settings_at(custody: Custody, position: int) -> Settings:
+    """Those that were in force at an event, with the secrets of now: a session that was interrupted
+    goes on as it began, whatever was changed for the next one. Raises as ``current_settings``.
+    """
+    now = current_settings(custody)
+    with closing(Feed(custody.folder.events, custody.store.keys)) as feed:
+        then = revisions(feed, AsOf(position=position))[-1].values
+    secrets = {name: getattr(now, name).reveal() for name in KEYS if _secret(name)}
+    recorded = {name: text for name, text in then.items() if not _secret(name)}
+    return settings_from(recorded | {name: text for name, text in secrets.items() if text})
 
 
 def in_force(custody: Custody) -> InForce:

@@ -85,6 +85,10 @@ class Views:
         self.performance = _followed(self.performance, folder.performance_view, feed, head)
         self.books, self.reached = LedgerQueries(self.ledger.connection), head.position
 
+    def catch_up_ledger(self) -> None:
+        """The balances alone: what an order's way to the broker waits for."""
+        self.ledger.catch_up(self.feed)
+
     def catch_up(self) -> int:
         """Bring every view up to the newest event; returns its position."""
         last = self.feed.head().position

@@ -5,13 +5,12 @@ from __future__ import annotations
 import selectors
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from runtime.waits import Waits
 
 READY_S = 30.0  # for a child to bind its address
 END_S = 5.0  # for a child to end in peace; then it is killed
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
-SOUND_S = 60.0  # a child that lived that long starts the waits anew
 ADDRESS_UNUSABLE = 2  # what `python -m web` ends with then
 
 
@@ -21,8 +20,7 @@ class WebProcess:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir.absolute()
         self._child: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
-        self._wait = 0.0
+        self._waits = Waits()
 
     @property
     def pid(self) -> int:
@@ -32,7 +30,7 @@ class WebProcess:
         """Start a child and wait until it serves: None. One that does not gives its exit code."""
         command = [sys.executable, "-m", "web", "--data-dir", str(self._data_dir)]
         command += ["--host", host, "--port", str(port), "--child"]
-        self._started = time.monotonic()
+        self._waits.started()
         # a session of its own: Ctrl-C reaches this process alone, which then ends the child
         self._child = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -60,10 +58,7 @@ class WebProcess:
 
     def next_wait(self) -> float:
         """Seconds until the next start: longer each time, until a child has lived for a while."""
-        if time.monotonic() - self._started > SOUND_S:
-            self._wait = 0.0
-        self._wait = min(self._wait * 2 or FIRST_WAIT_S, LONGEST_WAIT_S)
-        return self._wait
+        return self._waits.next()
 
     def stop(self) -> None:
         """End the child: asked first, killed when it does not go."""

@@ -97,14 +97,14 @@ class PositionStop:
     def __init__(
         self, since: datetime, until: datetime, opening: OpeningRange, fraction: Decimal
     ) -> None:
-        self.since, self._until = since, until
+        self.since, self._last_start = since, until - MINUTE
         self._opening = opening
         self._trailing = TrailingStop(fraction)
         self.touch: Touch | None = None
 
     def fold(self, bar: Bar) -> None:
         """Judge the bar by the stop as it stood before; only then let its high raise it."""
-        if self.touch is not None or bar.start < self.since or bar.end > self._until:
+        if self.touch is not None or not self.since <= bar.start <= self._last_start:
             return
         # While the range is still forming there is no range's low yet.
         initial = self._opening.low if bar.start >= self._opening.end else None

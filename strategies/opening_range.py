@@ -54,7 +54,8 @@ class SymbolDay:
                 f"{as_text(self.bars[-1].start)}; it was not used. Give each bar once, in order."
             )
         self.bars.append(bar)
-        self.opening.fold(bar)
+        if bar.start < self.opening.end:
+            self.opening.fold(bar)
         if self.stop is not None:
             self.stop.fold(bar)
 
@@ -137,6 +138,8 @@ class OpeningRangeBreakout:
         if bar is None or bar.end != minute or not self._entry_time(minute):
             return None
         above, below = edges(opening.high, opening.low, self.settings.STRAT_OPEN_BUFFER)
+        if below <= bar.close <= above:
+            return None
         inputs = _measured(opening) | {
             "buffer": as_text(self.settings.STRAT_OPEN_BUFFER),
             "breakout_above": as_text(above),
@@ -148,12 +151,10 @@ class OpeningRangeBreakout:
             inputs["initial_stop"] = as_text(opening.low)
             reason = "close above the opening range"
             return _signal(symbol, "entry", reason, bar.close, opening.low, inputs)
-        if bar.close < below:
-            # SHORT_TYPE_OPEN=disabled: weakness is recorded, and nothing is bought on it.
-            inputs["short_type"] = self.settings.SHORT_TYPE_OPEN
-            reason = "bearish, no instrument"
-            return _signal(symbol, "bearish", reason, bar.close, None, inputs)
-        return None
+        # SHORT_TYPE_OPEN=disabled: weakness is recorded, and nothing is bought on it.
+        inputs["short_type"] = self.settings.SHORT_TYPE_OPEN
+        reason = "bearish, no instrument"
+        return _signal(symbol, "bearish", reason, bar.close, None, inputs)
 
     def _entry_time(self, minute: datetime) -> bool:
         return self.window.analysis_end < minute <= self.window.breakout_end
@@ -164,6 +165,8 @@ class OpeningRangeBreakout:
         since = minute_of(held.first_fill_at)
         fraction = self.settings.TRADING_TRAILING_STOP_PCT
         touch = day.watch(since, self.window.monitoring_end, fraction).touch
+        if touch is None and not self.finished(now):
+            return None
         inputs = {
             "quantity": as_text(held.quantity),
             "average_price": as_text(held.average_price),
@@ -182,8 +185,6 @@ class OpeningRangeBreakout:
             }
             reason = "trailing stop" if touch.trailing else "stop"
             return _signal(held.symbol, "exit", reason, touch.bar.close, None, inputs)
-        if not self.finished(now):
-            return None
         close = day.last.close if day.last is not None else None
         inputs |= {
             "monitoring_end": as_text(self.window.monitoring_end),

@@ -112,6 +112,16 @@ def test_the_feed_tells_its_age_and_the_broker_whether_it_answers(
     assert "not reachable since 15:00:00" in page
 
 
+def test_a_log_that_cannot_be_written_is_an_alert(provisioned: Any, trading: Any) -> None:
+    trading.day()
+    trading.tell()
+    assert "logs have gaps" not in today(provisioned)
+    trading.tell(logs="main_bot.log cannot be written: No space left on device")
+    page = today(provisioned)
+    assert "The logs have gaps: main_bot.log cannot be written: No space left on device." in page
+    assert "Events are recorded all the same" in page
+
+
 def test_a_word_that_is_old_is_said_to_be_old(provisioned: Any, trading: Any) -> None:
     trading.day()
     assert "No session runs, and the bot has not said when the next one is due" in today(

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
+from functools import partial
 from html import unescape
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -70,9 +72,9 @@ class Running:
     """A `tbot run`; its lines are read as they come."""
 
     def __init__(self, folder: Path, port: int, **environment: str) -> None:
-        command = [sys.executable, "-m", "runtime.cli", "run", "--data-dir", str(folder)]
+        command = [sys.executable, str(Path(__file__).with_name("run_on_saturday.py"))]
         self.process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [*command, str(folder), str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, env=os.environ | environment,
         )  # fmt: skip
         self.folder, self.port = DataFolder(folder), port
@@ -172,21 +174,32 @@ def test_from_the_empty_folder_to_the_dashboard_and_started_again(start: Any) ->
     register(v)
     assert v.place.startswith("/sign-in"), v.words
     assert "anna is registered" in v.words
+    until(lambda: running.folder.bot_state.read_text() == "idle\n", 5)
     v.send(v.place, name="anna", password=PASSWORD)
     assert v.place == "/"
     for words in ("ACME_USA_SIM_01 is set up and idle", "What comes next", "bot idle"):
         assert words in v.words
     assert not running.folder.setup_token.exists()
-    until(lambda: running.folder.bot_state.read_text() == "idle\n", 5)
+    until(running.folder.status.exists)
+    people = running.folder.global_logs / "user_activity_monitoring.log"
+    until(lambda: people.exists() and "anna" in people.read_text())  # main logs the history
     assert running.end() == 0
     assert running.folder.bot_state.read_text() == "shutdown\n"
     said = [line["message"] for line in running.log()]
     states = [s for s in said if s.startswith("The bot is ")]
     assert states[0] == "The bot is bootstrapping."
     assert states[-2:] == ["The bot is registration.", "The bot is idle."]
-    assert any("Sessions are not scheduled in this version" in s for s in said)
+    check_schedule(running.folder)
     check_second_start(start, running.port)
     check_stray_file(start, running)
+
+
+def check_schedule(folder: DataFolder) -> None:
+    """On a Saturday nothing is due before Monday, at the time of the settings."""
+    status = json.loads(folder.status.read_text())
+    assert (status["state"], status["next_phase"]["name"]) == ("idle", "supervisor")
+    due = datetime.fromisoformat(status["next_phase"]["at"])
+    assert (due.weekday(), f"{due:%H:%M}") in {(0, "06:00"), (1, "06:00")}  # a holiday, perhaps
 
 
 def check_second_start(start: Any, port: int) -> None:
@@ -215,7 +228,9 @@ def check_stray_file(start: Any, running: Running) -> None:
     refused = start(port=running.port)
     assert refused.process.wait(20) == 3
     assert str(stray) in refused.process.stderr.read()
-    assert refused.log()[-1]["level"] == "FATAL"
+    *before, last = refused.log()
+    assert last["level"] == "FATAL"
+    assert any(" starts: Python" in line["message"] for line in before[-3:])  # was held until then
 
 
 def test_a_kill_starts_clean_before_provisioning_and_goes_on_after_it(start: Any) -> None:
@@ -298,10 +313,13 @@ def check_token(running: Running, token: str) -> None:
 
 
 def test_without_pages_the_bot_runs_and_says_so(start: Any, tmp_path: Path) -> None:
-    """WEB_ENABLED=false: no page, but the first admin must be able to register."""
+    """WEB_ENABLED=false: no page, but the first admin must be able to register.
+
+    ENABLE_LOGGING=false: not even the start is logged."""
     texts = dict.fromkeys(("ENTITY_CODE", "JURISDICTION_CODE", "BROKER_CODE"), "ACME") | {
         "BOT_ID": "01", "CURRENCY_CODE": "USD", "TIMEZONE": "US/Eastern",
         "EXCHANGE_CALENDAR": "XNYS", "WEB_ENABLED": "false",
+        "ENABLE_LOGGING": "false",
     }  # fmt: skip
     folder, clock = DataFolder(tmp_path / "data"), SystemClock()
     recipient = new_recovery_key().recipient
@@ -313,10 +331,17 @@ def test_without_pages_the_bot_runs_and_says_so(start: Any, tmp_path: Path) -> N
     assert first.end() == 0
     with closing(Custody.open(folder, clock)) as custody:
         People(custody, cost=4).register("anna", PASSWORD, "admin", actor="t", command_id="t")
-    second = start()
-    assert "No page is served, as WEB_ENABLED is false" in second.line()
-    assert refused(second.port)
-    assert second.end() == 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(LONGEST_S)
+        second = start(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert "No page is served, as WEB_ENABLED is false" in second.line()
+        assert refused(second.port)
+        assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+        assert second.end() == 0
+        systemd.settimeout(0)
+        assert list(iter(partial(systemd.recv, 100), b"STOPPING=1"))[:1] in ([], [b"WATCHDOG=1"])
+    assert not (folder.global_logs / "main_bot.log").exists()
 
 
 def test_a_demo_and_a_folder_that_cannot_be_written_are_refused(start: Any, tmp_path: Path) -> None:

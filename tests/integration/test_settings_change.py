@@ -32,6 +32,7 @@ from runtime.settings_change import (
     proposed,
     refuse_stray_files,
     secret_contents,
+    settings_at,
 )
 from runtime.settings_files import HOMES, StrayFile, texts_of_secrets
 from runtime.settings_history import Revision, revisions
@@ -180,6 +181,16 @@ def test_a_change_is_one_batch_with_the_rotation(make: Make) -> None:
         ("MAX_TRADES", "10", "5"),
         ("SMTP_PASSWORD", custody.fingerprint(OLD), custody.fingerprint(NEW)),
     ]
+
+
+def test_a_session_that_began_goes_on_with_its_settings_and_the_secrets_of_now(make: Make) -> None:
+    custody = make()
+    began = custody.store.head().position
+    save(custody, 1, MAX_TRADES="3", SMTP_PASSWORD=NEW)
+    assert current_settings(custody).MAX_TRADES == 3
+    then = settings_at(custody, began)
+    assert (then.MAX_TRADES, then.SMTP_PASSWORD.reveal()) == (10, NEW)
+    assert settings_at(custody, custody.store.head().position) == current_settings(custody)
 
 
 def test_what_is_read_by_a_fresh_process_is_the_same(make: Make) -> None:

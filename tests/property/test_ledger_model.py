@@ -427,7 +427,15 @@ class LedgerMachine(RuleBasedStateMachine):
             )
             if row[0] <= str(day or "9999") and row[5] <= (position or 10**9)
         )
-        entries = list(dict.fromkeys(row[2] for row in rows))
+        # not from the postings: the reversal of a split whose pool was emptied since has none
+        made = self.ledger.connection.execute(
+            "SELECT effective_date, transaction_id, position FROM entries"
+        )
+        entries = [
+            transaction
+            for dated, transaction, recorded in sorted(made)
+            if dated <= str(day or "9999") and recorded <= (position or 10**9)
+        ]
         assert books.count_entries(as_of) == len(entries)
         pages: dict[bool, list[int]] = {
             newest: [

@@ -1,0 +1,205 @@
+"""The broker of the settings, connected, with the symbols of the day and where prices come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from aggregates.errors import DomainError, TradeBotError
+from aggregates.instrument import check_symbol
+from brokers.market_data import CsvMarketData, MarketData
+from brokers.port import Broker
+from brokers.simulated import SimulatedBroker
+from brokers.synthetic import SyntheticMarketData
+from config.calendar import SessionHours, TradingCalendar
+from config.clock import Clock
+from config.paths import DataFolder
+from config.settings import Settings
+from runtime.broker_log import broker_log
+
+if TYPE_CHECKING:  # alpaca-py takes longer to load than a kill may wait for
+    from brokers.alpaca import Access
+
+CANDIDATES = "candidates.txt"
+FILLS_BACK = timedelta(days=7)  # no day order is open for so long
+
+
+class NotConnected(TradeBotError):
+    """The broker of the settings cannot be used as they are: nothing was sent."""
+
+
+class Connected(NamedTuple):
+    """``market`` says in words where prices come from; ``close`` ends every connection."""
+
+    broker: Broker
+    symbols: tuple[str, ...]
+    market: str
+    close: Callable[[], None]
+
+
+class Connect(Protocol):
+    """How a supervisor gets its broker. ``begun``: symbols of a session that is open already."""
+
+    def __call__(
+        self,
+        folder: DataFolder,
+        settings: Settings,
+        clock: Clock,
+        calendar: TradingCalendar,
+        hours: SessionHours,
+        begun: Collection[str],
+    ) -> Connected: ...
+
+
+def connect(
+    folder: DataFolder,
+    settings: Settings,
+    clock: Clock,
+    calendar: TradingCalendar,
+    hours: SessionHours,
+    begun: Collection[str] = (),
+    *,
+    access: Access | None = None,
+) -> Connected:
+    """Nothing is asked of the broker yet. ``access`` replaces that of the settings.
+
+    Raises NotConnected, and MarketDataError for files that cannot be used.
+    """
+    if settings.BROKER_NAME == "SIMULATED":
+        return _simulated(folder, settings, clock, calendar, hours, begun)
+    if settings.BROKER_NAME == "ALPACA":
+        return _alpaca(folder, access or alpaca_access(settings), clock, calendar, hours)
+    raise NotConnected(
+        f"This version has no connection to {settings.BROKER_NAME}. Nothing was sent; choose "
+        "another broker on the settings page."
+    )
+
+
+# -- simulated ---------------------------------------------------------------------------------
+
+
+def _simulated(
+    folder: DataFolder,
+    settings: Settings,
+    clock: Clock,
+    calendar: TradingCalendar,
+    hours: SessionHours,
+    begun: Collection[str],
+) -> Connected:
+    if not folder.simulated_broker.exists():
+        raise NotConnected(
+            f"The account of the simulated broker, {folder.simulated_broker}, is missing. Nothing "
+            "was made in its place; restore it from a backup."
+        )
+    last = max(hours.day, clock.now().date())  # a day that was interrupted may end on a later one
+    market = _market(
+        folder, settings, calendar.sessions(hours.day.replace(day=1), last), hours, begun
+    )
+    broker = SimulatedBroker(
+        folder.simulated_broker,
+        market,
+        clock,
+        calendar,
+        currency=settings.CURRENCY_CODE,
+        starting_cash=Decimal(0),  # the file has its own
+        seed=_seed(settings.identity),
+    )
+    return Connected(broker, market.symbols(), market.describe(), broker.close)
+
+
+def _market(
+    folder: DataFolder,
+    settings: Settings,
+    month: Sequence[SessionHours],
+    hours: SessionHours,
+    begun: Collection[str],
+) -> MarketData:
+    """The folder's own files of the day, else invented prices, so that a newcomer sees a day.
+
+    A session goes on with the market that it was begun with, whatever files came meanwhile.
+    """
+    found = {file.parent.name for file in folder.market_data.glob(f"bars/*/{hours.day}.csv")}
+    if found and found >= set(begun):
+        return CsvMarketData(folder.market_data, sorted(found))
+    # Prices go on from day to day within a month; each month begins at the same prices.
+    invented = SyntheticMarketData(_seed(settings.identity), month)
+    if missing := sorted(set(begun) - set(invented.symbols()) - found):
+        raise NotConnected(
+            f"The session of {hours.day} was begun with {', '.join(missing)}, whose files of that "
+            f"day are gone from {folder.market_data}. Nothing was guessed in their place; put them "
+            "back."
+        )
+    return invented
+
+
+def _seed(identity: str) -> int:
+    """The same bot has the same invented days, and another bot has others."""
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:6])
+
+
+# -- Alpaca ------------------------------------------------------------------------------------
+
+
+def alpaca_access(settings: Settings) -> Access:
+    """Raises NotConnected where there are no keys."""
+    from brokers.alpaca import Access
+
+    if not settings.ALPACA_API_KEY or not settings.ALPACA_SECRET_KEY:
+        raise NotConnected(
+            "ALPACA_API_KEY and ALPACA_SECRET_KEY are needed to trade at Alpaca, and one is empty. "
+            "Nothing was sent; give both on the settings page."
+        )
+    return Access(
+        key_id=settings.ALPACA_API_KEY,
+        secret=settings.ALPACA_SECRET_KEY,
+        # ALPACA_PAPER=false: the orders are for real money
+        paper=settings.ALPACA_PAPER,
+        timeout_s=float(settings.API_TIMEOUT),
+        # API_RETRY_LIMIT=0: a question that was not answered is not asked again at once
+        retries=settings.API_RETRY_LIMIT,
+    )
+
+
+def _alpaca(
+    folder: DataFolder,
+    access: Access,
+    clock: Clock,
+    calendar: TradingCalendar,
+    hours: SessionHours,
+) -> Connected:
+    from brokers.alpaca import AlpacaBroker
+
+    broker = AlpacaBroker(
+        access,
+        clock,
+        calendar,
+        fills_from=datetime.combine(hours.day, time(), UTC) - FILLS_BACK,
+        tell=broker_log(folder),
+    )
+    symbols = candidates(folder)
+    kind = "paper account" if access.paper else "real money"
+    return Connected(broker, symbols, f"Alpaca, {kind}", broker.close)
+
+
+def candidates(folder: DataFolder) -> tuple[str, ...]:
+    """market_data/candidates.txt, a symbol a line, # for remarks. No file: nothing to trade.
+
+    Raises NotConnected for a line that cannot be a symbol, or a file that cannot be read.
+    """
+    path = folder.market_data / CANDIDATES
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as e:
+        raise NotConnected(f"{path} cannot be read: {e}. Nothing is traded until it can.") from None
+    symbols = {line.partition("#")[0].strip() for line in lines} - {""}
+    for symbol in sorted(symbols):
+        try:
+            check_symbol(symbol)
+        except DomainError as e:
+            raise NotConnected(f"{path}: {e} Nothing is traded until it is mended.") from None
+    return tuple(sorted(symbols))
