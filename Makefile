@@ -11,6 +11,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 # A stamp is written last, so that a set-up that was cut short is done again.
 PACKAGES := .venv/.packages-installed
 PROJECT := .venv/.project-installed
+EXTRAS := .bench/.installed
 PAGES := web/static/vendor/.installed
 
 ROOMS := aggregates brokers config eventstore exporters projections runtime screeners security \
@@ -24,7 +25,7 @@ ROOMS := aggregates brokers config eventstore exporters projections runtime scre
 ## make crash    kills at every step, pairs of kills, full disks, many writers, faults of brokers
 ##               (30 minutes)
 ## make check    format, lint, types, imports, known patterns of unsafe code
-## make bench    our speed against raw SQLite, hledger and beancount
+## make bench    our speed against raw SQLite, hledger, beancount, backtrader and nautilus_trader
 ## Options of the program follow in ARGS: make demo ARGS="--seed 7", make test ARGS="-k ledger"
 help:
 	@sed -n 's/^## //p' Makefile
@@ -39,7 +40,7 @@ test: $(PROJECT) $(PAGES)
 	@.venv/bin/pytest $(ARGS)
 
 crash: $(PROJECT)
-	@PROGRAMME=full .venv/bin/pytest tests/crash tests/conformance \
+	@PROGRAMME=full .venv/bin/pytest tests/crash tests/conformance tests/faults \
 	  tests/property/test_commands_model.py $(ARGS)
 
 check: $(PROJECT)
@@ -49,7 +50,7 @@ check: $(PROJECT)
 	.venv/bin/lint-imports
 	.venv/bin/bandit -q -c pyproject.toml -r $(ROOMS) docs/verifier
 
-bench: $(PROJECT)
+bench: $(PROJECT) $(EXTRAS)
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 # A .venv works only in the folder where it was made: one that was moved or copied is made anew.
@@ -82,6 +83,15 @@ $(PROJECT): $(PACKAGES) pyproject.toml $(wildcard */__init__.py)
 	@echo "Set-up 3/4: TradeBot itself"
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Programs that only `make bench` needs, apart from everything else. Where they cannot be had, the
+# table says so and the rest is measured all the same.
+$(EXTRAS): benchmarks/extras.lock | $(PACKAGES)
+	@echo "Set-up: the programs of benchmarks/extras.lock to measure against (about 400 MB)"
+	@$(PYTHON) -m venv --clear .bench
+	@.bench/bin/python -m pip --disable-pip-version-check --quiet install \
+	  --require-hashes --only-binary=:all: -r benchmarks/extras.lock && touch $@ || \
+	  echo "They could not be installed: measuring without them." >&2
 
 # Only the few files that the pages load are kept; the packages go with the temporary folder.
 VENDOR := htmx.org/dist/htmx.min.js uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css \

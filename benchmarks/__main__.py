@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.appends import measure_appends
 from benchmarks.asking import measure_questions
 from benchmarks.catching_up import measure_catch_up
+from benchmarks.engine import measure_engine
 from benchmarks.machine import file_system, machine_line, version_of
 from benchmarks.made_history import SEALED_KEYS, write_history
 from benchmarks.measure import ProgramFailed
@@ -20,9 +21,10 @@ from benchmarks.rotating import measure_rotations
 from benchmarks.showing import measure_pages
 from benchmarks.starting import measure_starts
 from benchmarks.verifying import measure_verification
+from benchmarks.wire import measure_wire
 
 PARTS = ("appends", "views", "verification", "rebuild", "questions", "proofs", "pages", "rotation",
-         "start")  # fmt: skip
+         "start", "engine", "wire")  # fmt: skip
 PAGE_EVENTS = 100_000  # what the pages are held to
 SAMPLE_FILLS = 20_000  # for what need not be measured on the whole history
 
@@ -30,8 +32,8 @@ SAMPLE_FILLS = 20_000  # for what need not be measured on the whole history
 def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="TradeBot's speed as ratios to raw SQLite, hledger, beancount and ledger-cli, "
-        "measured by turns in one run.",
+        description="TradeBot's speed as ratios to raw SQLite, hledger, beancount, ledger-cli, "
+        "backtrader and nautilus_trader, measured by turns in one run.",
     )
     parser.add_argument("--trades", type=int, help="fills of the rebuilt ledger (100000)")
     parser.add_argument("--rounds", type=int, help="turns of everything that is compared (3)")
@@ -80,6 +82,11 @@ def measure(wanted: argparse.Namespace, folder: Path) -> list[Section]:
         sections.append(measure_rotations(folder, 2 * wanted.appends, 50 * wanted.appends, tell))
     if "start" in wanted.only:
         sections.append(measure_starts(folder, rounds, tell))
+    # 20 sessions of bars and 120 short ones of orders, unless --quick or --appends say otherwise
+    if "engine" in wanted.only:
+        sections.append(measure_engine(folder, max(wanted.appends // 50, 1), rounds, tell))
+    if "wire" in wanted.only:
+        sections.append(measure_wire(folder, max(wanted.appends // 8, 2), rounds, tell))
     return sections
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from brokers.alpaca_wire import Unreadable, exact_json
-from brokers.port import ApiAction, BrokerError, BrokerUnavailable, KeysRefused
+from brokers.port import ApiAction, BrokerUnavailable, KeysRefused
 from config.clock import Clock, from_micros
 from config.setting_forms import Secret
 
@@ -63,8 +63,10 @@ class WireFailure(Exception):
 
     @property
     def may_pass(self) -> bool:
-        """Whether asking again can help: nothing came, nonsense came, too many, their fault."""
-        return self.status < 400 or self.status in (408, 429) or self.status >= 500
+        """Whether asking again can help: nothing came, nonsense came, too many, their fault, or a
+        refusal that is not in Alpaca's own words."""
+        passing = self.status < 400 or self.status in (408, 429) or self.status >= 500
+        return passing or not self.message
 
 
 class Keys:
@@ -143,7 +145,7 @@ class Wire(requests.Session):
     def read(self, what: str, ask: Callable[[], Found]) -> Found:
         """What ``ask`` gives, tried again as often as allowed. Only for what changes nothing.
 
-        Raises BrokerError: KeysRefused, BrokerUnavailable, or itself when Alpaca clearly says no.
+        Raises KeysRefused, or BrokerUnavailable, at once when Alpaca clearly says no.
         """
         for tried in range(self._retries + 1):
             found = attempt(ask)
@@ -153,8 +155,10 @@ class Wire(requests.Session):
             if failure.keys_refused:
                 refuse_keys()
             if not failure.may_pass:
-                said = failure.message or failure.said
-                raise BrokerError(f"Alpaca refuses to tell {what}: {said}. Nothing was changed.")
+                said = failure.message
+                raise BrokerUnavailable(
+                    f"Alpaca refuses to tell {what}: {said}. Nothing was changed."
+                )
             pause = self._pause(failure, tried)
             if tried == self._retries or pause > LONGEST_PAUSE:
                 break

@@ -36,6 +36,17 @@ from brokers.simulated_store import NewOrder, SimulatedStore
 from config.calendar import SessionHours
 from config.clock import EPOCH, Clock
 
+_CAPABILITIES = Capabilities(
+    name="simulated",
+    fractional=True,
+    quantity_step=from_scaled(1, QUANTITY_SCALE),
+    order_types=frozenset({"market", "limit", "stop"}),
+    long_equity=True,
+    inverse_etf=True,  # a share like any other, where the market data has one
+    long_put=False,
+    simulated=True,
+)
+
 
 class SimulatedBroker:
     """Implements ``brokers.port.Broker`` on one durable file.
@@ -68,22 +79,14 @@ class SimulatedBroker:
         self._clock, self._calendar, self._currency = clock, calendar, currency
         self._seed, self._reject_share = seed, reject_share
         self._store = SimulatedStore(file, opening)
-        self._caught_up: datetime | None = None
+        self._caught_up = self._due = EPOCH  # asked between the two, nothing has become complete
         self._judged_until = EPOCH
         self._sessions: dict[date, SessionHours | None] = {}
+        self._settlements: dict[date, date] = {}
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            name="simulated",
-            fractional=True,
-            quantity_step=from_scaled(1, QUANTITY_SCALE),
-            order_types=frozenset({"market", "limit", "stop"}),
-            long_equity=True,
-            inverse_etf=True,  # a share like any other, where the market data has one
-            long_put=False,
-            simulated=True,
-        )
+        return _CAPABILITIES
 
     def self_check(self) -> Sequence[str]:
         """The file proves its own sums; today's session must have data; time must not go back."""
@@ -113,7 +116,7 @@ class SimulatedBroker:
         return Account(currency=self._currency, cash=self._store.cash().decimal)
 
     def asset(self, symbol: str) -> Asset | None:
-        if not self._market.knows(symbol):
+        if symbol not in self._market.symbols:
             return None
         return Asset(symbol=symbol, tradable=True, fractionable=True, halted=None)
 
@@ -185,13 +188,14 @@ class SimulatedBroker:
         Ends after a session's minutes at the latest, because day orders expire at its close.
         """
         now = self._clock.now()
-        if self._caught_up != (this_minute := _minute_of(now)):
+        if not self._caught_up <= now < self._due:
+            this_minute = _minute_of(now)
             while (minute := self._store.pending_minute()) is not None:
                 if (minute := max(minute, self._judged_until)) >= this_minute:
                     break
                 self._process(minute)
                 self._judged_until = minute + MINUTE
-            self._caught_up = this_minute
+            self._caught_up, self._due = this_minute, this_minute + MINUTE
         return now
 
     def _process(self, minute: datetime) -> None:
@@ -226,12 +230,17 @@ class SimulatedBroker:
             self._sessions[day] = self._calendar.session(day)
         return self._sessions[day]
 
+    def _settles_on(self, day: date) -> date:
+        if day not in self._settlements:
+            self._settlements[day] = self._calendar.settles_on(day)
+        return self._settlements[day]
+
     # --- refusals ---------------------------------------------------------------------------
 
     def _checked(self, request: OrderRequest, now: datetime) -> NewOrder:
         """The order in the file's units, or OrderRefused with the first reason against it."""
         symbol = request.symbol
-        if not self._market.knows(symbol):
+        if symbol not in self._market.symbols:
             raise OrderRefused("unknown_symbol", f"{symbol} is not traded here.")
         quantity = quantity_units(request)
         limit = price_units(request, "limit", request.limit_price)
@@ -255,7 +264,7 @@ class SimulatedBroker:
             stop_units=stop,
             submitted_at=now,
             expires_at=session.close,
-            settles_on=self._calendar.settles_on(session.day),
+            settles_on=self._settles_on(session.day),
         )
 
     def _check_holding(self, symbol: str, quantity: int) -> None:
@@ -293,7 +302,7 @@ class SimulatedBroker:
         return to_scaled(bar.close, PRICE_SCALE, "price")
 
     def _check_symbol(self, symbol: str) -> None:
-        if not self._market.knows(symbol):
+        if symbol not in self._market.symbols:
             raise BrokerError(
                 f"{symbol} is not in the market data. Nothing was guessed; trade one of "
                 f"{', '.join(self._market.source.symbols())}."

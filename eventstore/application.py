@@ -80,6 +80,12 @@ class Store(Application[str]):
             loaded.fold(new.event)
         return loaded
 
+    def follow(self, aggregate: Aggregate) -> None:
+        """Fold what was recorded in its stream since it was loaded."""
+        for new in self.events.get(aggregate.id, gt=aggregate.version):
+            assert isinstance(new, NewEvent)  # noqa: S101 - our mapper makes no other
+            aggregate.fold(new.event)
+
     @contextmanager
     def alone(self) -> Iterator[Any]:
         """A write transaction: until its end nobody else writes, so what is loaded stays true.

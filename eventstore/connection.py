@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
+from typing import Any
 
+from eventsourcing.persistence import ConnectionPoolClosedError
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor
 
 from config.failpoints import reach
@@ -38,11 +41,42 @@ class ImmediateConnection(SQLiteConnection):
             self._sqlite_conn.rollback()  # does nothing after a COMMIT
             cursor.close()
 
+    def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Of one statement that reads, outside a transaction. Raises StoreUnreadable."""
+        try:
+            return self._sqlite_conn.execute(sql, parameters).fetchall()
+        except sqlite3.Error as e:
+            raise unreadable(self._path, e) from None
+
 
 class StorePool(SQLiteConnectionPool):
     """Connections with the pragmas of rule 1, each read back."""
 
-    def _create_connection(self) -> SQLiteConnection:
+    def __init__(self, db_name: str) -> None:
+        super().__init__(db_name=db_name)
+        self._reading = Lock()
+        self._reader: ImmediateConnection | None = None
+
+    def read(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """All rows of one statement, as they were at one moment. Raises StoreUnreadable.
+
+        On a connection of its own: to take one out of the pool and put it back costs more than
+        such a statement does, and an order's way to the broker has a dozen of them.
+        """
+        with self._reading:
+            if self.closed:
+                raise ConnectionPoolClosedError
+            if self._reader is None:
+                self._reader = self._create_connection()
+            return self._reader.rows(sql, parameters)
+
+    def close(self) -> None:
+        with self._reading:
+            super().close()
+            if self._reader is not None:
+                self._reader.close()
+
+    def _create_connection(self) -> ImmediateConnection:
         try:
             connection = sqlite3.connect(
                 self.db_name,

@@ -15,6 +15,7 @@ from eventsourcing.sqlite import (
 
 from config.failpoints import reach
 from eventstore.codec import CommittedEvent
+from eventstore.connection import StorePool
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, chain_hash
 from eventstore.errors import (
     ClockBehind,
@@ -36,6 +37,14 @@ _INSERT = f"INSERT INTO stored_events ({COLUMN_LIST}) VALUES ({', '.join('?' * l
 _COMMITTED = (
     "originator_id, originator_version, topic, state, schema_version, commitment, key_epoch,"
     " software_version, position"
+)
+_OF_COMMAND = (
+    "SELECT position, command_digest, key_epoch FROM stored_events WHERE command_id = ?"
+    " ORDER BY command_index"
+)
+_NEWEST = (
+    "SELECT position, hash, recorded_at, key_epoch FROM stored_events"
+    " ORDER BY position DESC LIMIT 1"
 )
 
 
@@ -200,11 +209,10 @@ class ChainRecorder(SQLiteApplicationRecorder):
         return max(now, head.recorded_at)
 
     def _recorded_before(self, c: Any, context: CommandContext) -> list[int]:
-        rows = c.execute(
-            "SELECT position, command_digest, key_epoch FROM stored_events WHERE command_id = ?"
-            " ORDER BY command_index",
-            (context.command_id,),
-        ).fetchall()
+        rows = c.execute(_OF_COMMAND, (context.command_id,)).fetchall()
+        return self._same_command(rows, context)
+
+    def _same_command(self, rows: list[Any], context: CommandContext) -> list[int]:
         if any(digest != self._stored_digest(epoch, context) for _, digest, epoch in rows):
             raise CommandConflict(
                 f"Command {context.command_id} was carried out before with other content "
@@ -221,12 +229,15 @@ class ChainRecorder(SQLiteApplicationRecorder):
 
     def positions_of(self, context: CommandContext) -> list[int]:
         """Positions that this command led to before, or none. Raises CommandConflict."""
-        with self.datastore.transaction(commit=False) as c:
-            return self._recorded_before(c, context)
+        return self._same_command(self._read(_OF_COMMAND, (context.command_id,)), context)
 
     def head(self) -> Head:
-        with self.datastore.transaction(commit=False) as c:
-            return read_head(c)
+        return _head(self._read(_NEWEST))
+
+    def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        pool = self.datastore.pool
+        assert isinstance(pool, StorePool)  # noqa: S101 - our application makes no other
+        return pool.read(sql, parameters)
 
     def select_events(
         self,
@@ -248,9 +259,7 @@ class ChainRecorder(SQLiteApplicationRecorder):
             f"SELECT {_COMMITTED} FROM stored_events WHERE {where}"
             f" ORDER BY originator_version {order} LIMIT ?"
         )
-        c: Any
-        with self.datastore.transaction(commit=False) as c:
-            rows = c.execute(sql, [*parameters, -1 if limit is None else limit]).fetchall()
+        rows = self._read(sql, [*parameters, -1 if limit is None else limit])
         return [CommittedEvent(*row) for row in rows]
 
     def max_notification_id(self) -> int | None:  # type: ignore[override]
@@ -269,7 +278,6 @@ class ChainRecorder(SQLiteApplicationRecorder):
         low = 0 if start is None else start - (1 if inclusive_of_start else 0)
         where: str = "position > ?"
         parameters: list[Any] = [low]
-        c: Any
         if stop is not None:
             where, parameters = f"{where} AND position <= ?", [*parameters, stop]
         if topics:
@@ -278,15 +286,14 @@ class ChainRecorder(SQLiteApplicationRecorder):
             "SELECT originator_id, originator_version, topic, state, position FROM stored_events"
             f" WHERE {where} ORDER BY position LIMIT ?"
         )
-        with self.datastore.transaction(commit=False) as c:
-            rows = c.execute(sql, [*parameters, *topics, limit]).fetchall()
+        rows = self._read(sql, [*parameters, *topics, limit])
         return [Notification(*row) for row in rows]
 
 
 def read_head(c: Any) -> Head:
     """The newest row, read inside the caller's transaction: two processes may write."""
-    row = c.execute(
-        "SELECT position, hash, recorded_at, key_epoch FROM stored_events"
-        " ORDER BY position DESC LIMIT 1"
-    ).fetchone()
-    return Head(*row) if row else Head(0, GENESIS, 0)
+    return _head(c.execute(_NEWEST).fetchall())
+
+
+def _head(rows: list[Any]) -> Head:
+    return Head(*rows[0]) if rows else Head(0, GENESIS, 0)

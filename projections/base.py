@@ -197,6 +197,8 @@ class Projection:
         """
         head = feed.head().position
         last = head if until is None else min(until, head)
+        if last == self._cached_at:
+            return last  # as this process left it: nothing to write, so nothing to begin
         while True:
             try:
                 reached = self._fold_batch(feed, last)

@@ -23,6 +23,8 @@ def lines_of(entry: str) -> str:
     return f"CROSS JOIN entry_lines l ON l.posting_id BETWEEN {first} AND {first} + 255"
 
 
+MOMENTS_KEPT = 8  # of which the sums are kept while the ledger stands still
+
 _LINES = lines_of("e")
 # on-time entries of a stretch, then late ones after it; both clocks on each
 _STRETCH = "FROM entries e {} WHERE e.transaction_id > :after AND e.transaction_id <= :until"
@@ -67,6 +69,8 @@ class LedgerPoints:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._c = connection
+        self._state: tuple[int, int | None] | None = None
+        self._known: dict[tuple[str, int], dict[str, Sums]] = {}
 
     def _around(self, as_of: AsOf) -> tuple[Point, int]:
         """The last point that both clocks allow, and the entry that the next one comes after."""
@@ -88,7 +92,25 @@ class LedgerPoints:
     # -- balances --------------------------------------------------------------------------
 
     def sums(self, as_of: AsOf) -> dict[str, Sums]:
-        """What every account adds up to, by code; accounts never posted to are left out."""
+        """What every account adds up to, by code; accounts never posted to are left out.
+
+        Kept until another connection changes the file or this one has a newer entry; not to be
+        changed.
+        """
+        if self._c.in_transaction:
+            return self._add_up(as_of)  # what is written here may yet be taken back
+        (version,) = self._c.execute("PRAGMA data_version").fetchone()
+        (newest,) = self._c.execute("SELECT MAX(transaction_id) FROM entries").fetchone()
+        if self._state != (version, newest):
+            self._state = version, newest
+            self._known.clear()
+        if as_of.parameters not in self._known:
+            if len(self._known) >= MOMENTS_KEPT:
+                self._known.clear()
+            self._known[as_of.parameters] = self._add_up(as_of)
+        return self._known[as_of.parameters]
+
+    def _add_up(self, as_of: AsOf) -> dict[str, Sums]:
         start, until = self._around(as_of)
         found = self._at(start.point)
         clocks = _clocks(as_of, start, until)

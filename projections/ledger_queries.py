@@ -28,6 +28,7 @@ from projections.ledger_records import (
     RegisterLine,
     TrialBalance,
 )
+from projections.running_totals import RunningTotals
 
 
 class LedgerQueries:
@@ -108,6 +109,10 @@ class LedgerQueries:
     def balance_of(self, code: str, as_of: AsOf = NOW) -> Decimal:
         """Balance of one account, its securities' sub-accounts included."""
         return self._total({code}, as_of)
+
+    def running(self, *dates: date | None) -> RunningTotals:
+        """``balance_of`` as of each of the dates (None: no limit), kept up with the ledger."""
+        return RunningTotals(self._c, 10 ** self.books().exponent, dates)
 
     def broker_cash(self, as_of: AsOf = NOW) -> Decimal:
         """What the broker's cash must be: float + reserves + pool (decision 0006)."""

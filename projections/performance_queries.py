@@ -118,6 +118,11 @@ class PerformanceQueries:
             found.append(Trade(**fields))
         return found
 
+    def result(self, position: int) -> Decimal | None:
+        """P/L after costs of the round trip that the fill at ``position`` closed, if it did."""
+        row = self._c.execute("SELECT pnl FROM trades WHERE position = ?", (position,)).fetchone()
+        return None if row is None else self._money(row[0])
+
     def decisions(self, as_of: AsOf = NOW, *, day: date | None = None) -> list[Decision]:
         return [_struct(Decision, row) for row in self._select("decisions", as_of, day)]
 
@@ -149,6 +154,17 @@ class PerformanceQueries:
             row[0]: PriceMark(instrument_id=row[0], symbol=row[1], price=Decimal(row[2]), at=row[3])
             for row in rows
         }
+
+    def last_mark(self, instrument_id: str, as_of: AsOf = NOW) -> PriceMark | None:
+        """The price that one instrument was last marked with; cheap however long the past is."""
+        row = self._c.execute(
+            f"SELECT instrument_id, symbol, price, at FROM marks WHERE {as_of.where()}"
+            " AND instrument_id = ? ORDER BY effective_date DESC, position DESC LIMIT 1",
+            (*as_of.parameters, instrument_id),
+        ).fetchone()
+        if row is None:
+            return None
+        return PriceMark(instrument_id=row[0], symbol=row[1], price=Decimal(row[2]), at=row[3])
 
     def differences(self, day: date, as_of: AsOf = NOW) -> tuple[str, ...] | None:
         """What the day's reconciliation found; empty when equal, None when there was none."""

@@ -10,13 +10,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def bench(tmp_path: Path, *options: str, path: str) -> "subprocess.CompletedProcess[str]":
+def bench(
+    tmp_path: Path, *options: str, path: str, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     """A run of 150 trades and one round, with ``path`` as the PATH that programs are found on."""
     command = [sys.executable, "-m", "benchmarks", "--trades", "150", "--rounds", "1"]
     command += ["--appends", "20", "--folder", str(tmp_path), *options]
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True
-    )
+    env = os.environ | {"PATH": path} | variables
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 def figures(file: Path) -> dict[str, list[dict[str, Any]]]:
@@ -81,6 +82,38 @@ def test_no_figure_when_a_program_disagrees_about_a_balance(tmp_path: Path) -> N
 
     assert ran.returncode == 1
     assert "No figures: hledger, exported journal says 100 for account 1010" in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_the_engine_and_the_wire_report_figures_without_other_programs(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    nowhere = {"BENCH_EXTRAS": str(tmp_path / "nowhere")}
+    parts = ("--only", "engine", "wire", "--json", str(file))
+    ran = bench(tmp_path, *parts, path=os.environ["PATH"], **nowhere)
+
+    assert ran.returncode == 0, ran.stderr
+    found = figures(file)
+    notes = [row.get("note") for row in found["7,800"]]
+    assert notes[:2] == ["not installed (backtrader)", "not installed (nautilus_trader)"]
+    assert found["7,800"][2]["ours"][0] > 0, "bars a second"
+    assert [row["unit"] for row in found["From"]] == ["ms", "ms"]
+
+
+def test_no_figure_when_an_engine_does_other_trades(tmp_path: Path) -> None:
+    (package := tmp_path / "extras" / "lib" / "python3" / "site-packages" / "backtrader").mkdir(
+        parents=True
+    )
+    (python := package.parents[3] / "bin" / "python").parent.mkdir()
+    python.write_text(
+        '#!/bin/sh\necho \'{"seconds": 1, "version": "0", "trades": [[0, "MADEAA", 31, 32]]}\'\n'
+    )
+    python.chmod(0o755)
+    extras = {"BENCH_EXTRAS": str(tmp_path / "extras")}
+    ran = bench(tmp_path, "--only", "engine", path=os.environ["PATH"], **extras)
+
+    assert ran.returncode == 1
+    assert "No figures: backtrader did 1 trades where 6 were due" in ran.stderr
+    assert "[0, 'MADEAA', 31, 32]" in ran.stderr
     assert ran.stdout == ""
 
 
