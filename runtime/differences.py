@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
+from aggregates.money import from_scaled, minor_units
 from aggregates.order import Order
 from aggregates.reconciliation import Difference, Kind
 from brokers.port import Activity, Broker, BrokerOrder, Execution
@@ -16,9 +17,13 @@ ACCEPT = "or accept it with a reason"
 
 
 def differences(books: LedgerQueries, broker: Broker) -> list[str]:
-    """Every difference of cash and of units, the sum of both sleeves; empty when equal."""
+    """Every difference of cash and of units, the sum of both sleeves; empty when equal.
+
+    The broker's cash counts in minor units: some brokers state fractions of them.
+    """
     found = []
-    ours, theirs = books.broker_cash(), broker.account().cash
+    ours, digits = books.broker_cash(), books.books().exponent
+    theirs = from_scaled(minor_units(broker.account().cash, digits), 10**digits)
     if ours != theirs:
         found.append(f"cash: our books say {ours}, the broker says {theirs}")
     units, at_broker = units_of(books), {p.symbol: p.quantity for p in broker.positions()}

@@ -15,6 +15,7 @@ from aggregates.session import (
 from brokers.port import BrokerUnavailable
 from config.calendar import SessionHours
 from runtime.bootstrap import Bot
+from runtime.cash_rounding import in_minor_units
 from runtime.desk import Desk
 from runtime.health import compared_on
 from runtime.marks import mark_prices
@@ -60,7 +61,8 @@ def settle_day(bot: Bot, desk: Desk) -> bool:
     try:
         if not compared_on(bot, desk, "close") and not reconcile(bot, desk, "close").known:
             return False
-        cash, found = bot.broker.account().cash, differences(bot.views.books, bot.broker)
+        cash = in_minor_units(bot, bot.broker.account().cash)
+        found = differences(bot.views.books, bot.broker)
     except BrokerUnavailable:
         return False
     bot.dispatch(

@@ -47,6 +47,12 @@ def fakes() -> Any:
 
 
 @pytest.fixture(scope="session")
+def load() -> Callable[[Path], ModuleType]:
+    """`load(file)`: a helper beside the tests, once."""
+    return _load
+
+
+@pytest.fixture(scope="session")
 def sessions() -> TradingCalendar:
     today = datetime.now(UTC).date()
     return TradingCalendar("XNYS", today - timedelta(days=30), today + timedelta(days=14))

@@ -16,6 +16,7 @@ from aggregates.market import MINUTE, Bar, Quote
 from brokers.alpaca import Access, AlpacaBroker
 from brokers.fault_draws import Scripted
 from brokers.faulty import FaultyBroker
+from brokers.known_market import KnownMarket
 from brokers.port import ApiAction, OrderRequest
 from brokers.simulated import SimulatedBroker
 from config.calendar import TradingCalendar
@@ -99,6 +100,8 @@ class SimulatedRig(Rig):
         """An order gets a tenth of what a bar trades (decision 0002)."""
         now = self._clock.now()
         self._market.add(now, symbol, 10 * int(shares), self._price)
+        for made in self._made:  # a source gives a day whole, so what was read of it is forgotten
+            made._market = KnownMarket(self._market)
         self._clock.wait_until(now + MINUTE)
 
     def price(self, price: str) -> None:

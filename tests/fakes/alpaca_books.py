@@ -25,7 +25,10 @@ def stamp(moment: datetime) -> str:
 
 
 class Books:
-    """Thread-safe. ``told`` is called with the stream's data of every change of an order."""
+    """Thread-safe. ``told`` is called with the stream's data of every change of an order.
+
+    ``clock`` says what the true time is, ``new_id`` gives ids of executions, in no order.
+    """
 
     def __init__(self, cash: str = "100000") -> None:
         self.lock = threading.RLock()
@@ -37,6 +40,8 @@ class Books:
         self.assets: dict[str, dict[str, Any]] = {}
         self.prices: dict[str, tuple[Decimal, Decimal]] = {}
         self.account_extra: dict[str, Any] = {}
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.new_id: Callable[[], uuid.UUID] = uuid.uuid4
         self.ahead = timedelta(0)  # of the true time
         self.hidden_fills = 0  # the newest ones, which the activities do not show yet
         self.told: Callable[[dict[str, Any]], None] = lambda _data: None
@@ -59,7 +64,7 @@ class Books:
         self.prices[symbol] = (D(price) - D("0.02"), D(price) + D("0.02"))
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return self.clock() + self.ahead
 
     def trade(self, symbol: str, shares: str) -> None:
         """So many shares change hands with open orders, in order of arrival."""
@@ -97,7 +102,7 @@ class Books:
             self.cash -= sign * (quantity * price)
             symbol = order["symbol"]
             self.positions[symbol] = self.positions.get(symbol, D(0)) + sign * quantity
-            now, execution = self.now(), str(uuid.uuid4())  # random, so in no order
+            now, execution = self.now(), str(self.new_id())
             self.fills.append({
                 "id": f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03}::{execution}",
                 "activity_type": "FILL", "transaction_time": stamp(now),
@@ -189,6 +194,14 @@ class Books:
             order["canceled_at"] = stamp(self.now())
             self._tell("canceled", order)
             return 204, None
+
+    def expire(self) -> None:
+        """The close: day orders end."""
+        with self.lock:
+            for order in self.open_orders():
+                order["status"] = "expired"
+                order["expired_at"] = stamp(self.now())
+                self._tell("expired", order)
 
     # --- what is asked ----------------------------------------------------------------------
 

@@ -71,7 +71,8 @@ class AlpacaServer:
         self.refuse_streams = False
         self.hold_streams = False  # connected, and then without a word
         self.ended = threading.Event()
-        self.pending = 0
+        self.pending = 0  # requests that are not answered yet, late ones among them
+        self.held = 0  # those of them that never will be, and change nothing any more
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         books.told = self._told
@@ -261,12 +262,12 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
         headers = {name.lower(): value for name, value in self.headers.items()}
+        with fake._lock:
+            fake.pending += 1
         fake.asked.append(Asked(self.command, parts.path, body, headers))
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         given = (headers.get("apca-api-key-id"), headers.get("apca-api-secret-key"))
         fault = fake.take_fault(self.command, parts.path)
-        with fake._lock:
-            fake.pending += 1
         try:
             if given != fake.keys or (fault and fault.kind == "keys_refused"):
                 self._say(401, {"code": 40110000, "message": "request is not authorized"})
@@ -284,20 +285,29 @@ class _Handler(BaseHTTPRequestHandler):
         done = answer() if fault.kind.endswith("_after") else (0, None)
         kind = fault.kind.removesuffix("_after").removesuffix("_before")
         if kind == "mute":
-            self.fake.ended.wait(self.fake.hold_s)
-            self.close_connection = True
+            self._hold()
         elif kind in ("reset", "late"):
+            if kind == "late":
+                self.fake.later(answer)
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()
             self.close_connection = True
-            if kind == "late":
-                self.fake.later(answer)
         elif kind == "429":
-            reset = {"X-RateLimit-Reset": str(int(time.time() + fault.reset_s + 0.999))}
+            at = self.fake.books.clock().timestamp() + fault.reset_s
+            reset = {"X-RateLimit-Reset": str(int(at + 0.999))}
             self._say(429, {"code": 42910000, "message": "rate limit exceeded"}, reset)
         else:
             self._send(*self._nonsense(kind, done), {})
+
+    def _hold(self) -> None:
+        """No word, until whoever asked has surely given up."""
+        with self.fake._lock:
+            self.fake.held += 1
+        self.fake.ended.wait(self.fake.hold_s)
+        with self.fake._lock:
+            self.fake.held -= 1
+        self.close_connection = True
 
     def _nonsense(self, kind: str, done: tuple[int, Any]) -> tuple[int, bytes]:
         quoted = f"what is {' '.join(self.fake.keys)}?"
