@@ -12,9 +12,8 @@ from alpaca.data.requests import StockBarsRequest, StockLatestQuoteRequest
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from aggregates.market import Bar, Quote
-from brokers.alpaca_http import Keys, Wire
+from brokers.alpaca_http import Keys, Refused, Wire
 from brokers.alpaca_wire import Unreadable, bar, quote, rows
-from brokers.port import BrokerError, KeysRefused
 from config.clock import Clock
 
 KNOWN_SYMBOL = "SPY"  # quoted on every day of every feed
@@ -57,12 +56,11 @@ class AlpacaData:
         return self._wire.read(f"bars of {symbol}", ask) if start < until else []
 
     def fault(self) -> str:
-        """Why market data cannot be had, in words; "" when it can."""
+        """Why market data cannot be had, in words; "" when it can. Raises BrokerUnavailable when
+        nobody answers: no fault of the account, and asked again."""
         try:
             self.quote(KNOWN_SYMBOL)
-        except KeysRefused:
-            raise
-        except BrokerError as e:
+        except Refused as e:
             return str(e)
         return ""
 

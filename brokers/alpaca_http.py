@@ -69,6 +69,11 @@ class WireFailure(Exception):
         return passing or not self.message
 
 
+class Refused(BrokerUnavailable):
+    """Alpaca clearly says no to a question. For the day it is no answer, like any other silence;
+    only the self check tells it apart."""
+
+
 class Keys:
     """The two keys, and the cleaning of texts that might repeat one."""
 
@@ -145,7 +150,7 @@ class Wire(requests.Session):
     def read(self, what: str, ask: Callable[[], Found]) -> Found:
         """What ``ask`` gives, tried again as often as allowed. Only for what changes nothing.
 
-        Raises KeysRefused, or BrokerUnavailable, at once when Alpaca clearly says no.
+        Raises KeysRefused, Refused at once when Alpaca clearly says no, else BrokerUnavailable.
         """
         for tried in range(self._retries + 1):
             found = attempt(ask)
@@ -156,9 +161,7 @@ class Wire(requests.Session):
                 refuse_keys()
             if not failure.may_pass:
                 said = failure.message
-                raise BrokerUnavailable(
-                    f"Alpaca refuses to tell {what}: {said}. Nothing was changed."
-                )
+                raise Refused(f"Alpaca refuses to tell {what}: {said}. Nothing was changed.")
             pause = self._pause(failure, tried)
             if tried == self._retries or pause > LONGEST_PAUSE:
                 break

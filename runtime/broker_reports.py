@@ -51,7 +51,8 @@ class Reports:
 
     @property
     def missing(self) -> list[Difference]:
-        return [*self._refused, *self._owed]
+        by_order = {d.difference_id: d for d in (*self._owed, *self._refused)}
+        return list(by_order.values())  # one for each order, however much of it there is
 
     def taken_words(self) -> list[str]:
         """What was taken up since the last time, in words: only what the session did not order."""

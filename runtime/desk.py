@@ -49,13 +49,20 @@ class Desk:
         self._before = AsOf(date=hours.day - timedelta(days=1))
         self.orders: dict[str, Order] = {}
         self.bars: dict[str, Bar] = {}
+        self.bars_read_at: datetime | None = None
+        self._signal_prices: dict[str, Decimal] = {}
         self._holdings: dict[str, Holding] | None = None  # until an order is read again
         self._totals = books.running(self._before.date, hours.day, None)
         self._booked: Booked | None = None
         mapping = books.chart().mapping
         self._mapping = mapping
         self._cost_account = mapping["trading_securities"]
-        held = books.positions(self._before)
+        self.take_over()
+
+    def take_over(self) -> None:
+        """What the books held before the session: again when a comparison booked a late fill."""
+        held = self._books.positions(self._before)
+        self._holdings = None
         # what an earlier session could not sell is held from the open on, and watched
         self._carried = {p.symbol: p for p in held if self._is_trading(p.code)}
         self.held_long_term = {p.symbol for p in held if not self._is_trading(p.code)}
@@ -73,6 +80,8 @@ class Desk:
         for decision in session.decided.values():
             if decision.order_id:
                 self.refresh(decision.order_id)
+                if (price := decision.inputs.get("price")) is not None:
+                    self._signal_prices[decision.order_id] = Decimal(price)
 
     def refresh(self, order_id: str) -> Order:
         """Read one order again, after an event of it."""
@@ -143,7 +152,9 @@ class Desk:
         found = []
         for order in self.open_orders():
             if order.terms.side == "buy":
-                price = self.last_price(order.terms.symbol) or _ZERO
+                price = self.last_price(order.terms.symbol)
+                if price is None:  # after a restart no bar may be known yet
+                    price = self._signal_prices.get(order.terms.order_id, _ZERO)
                 found.append((order, order.open_quantity.decimal * price))
         return found
 

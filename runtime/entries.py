@@ -19,8 +19,9 @@ from strategies.sizing import Sizing, size, weight_of
 
 
 class Judged(NamedTuple):
-    """``inputs`` is everything that was looked at, as text for the event."""
+    """``at`` is when it was judged, ``inputs`` everything that was looked at, as text."""
 
+    at: datetime
     quantity: Decimal
     verdicts: tuple[Verdict, ...]
     inputs: dict[str, str]
@@ -36,10 +37,14 @@ class Entries:
     def __init__(self, bot: Bot, desk: Desk, strategy: Strategy, health: Health) -> None:
         self._bot, self._desk, self._strategy, self._health = bot, desk, strategy, health
 
-    def judge(self, signal: Signal, at: datetime, trades_today: int) -> Judged:
-        """All rules at once, on the worst case. What could not be learnt denies."""
+    def judge(self, signal: Signal, trades_today: int) -> Judged:
+        """All rules at once, on the worst case. What could not be learnt denies.
+
+        By the clock when all is known, not by the minute: a live quote is newer than its bars.
+        """
         sizing = self._size(signal)
         inputs = self._inputs(signal, sizing, trades_today)
+        at = self._bot.clock.now()
         context = RiskContext(
             settings=self._bot.settings,
             hours=self._desk.hours,
@@ -50,7 +55,7 @@ class Entries:
         )
         text = inputs.as_text() | (_sized(sizing) if sizing else {})
         text["quantity_step"] = format(self._bot.broker.capabilities.quantity_step, "f")
-        return Judged(inputs.quantity, check_entry(context), text)
+        return Judged(at, inputs.quantity, check_entry(context), text)
 
     def _size(self, signal: Signal) -> Sizing | None:
         if signal.price is None or signal.stop is None:

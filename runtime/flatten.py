@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from aggregates.order import Order, order_stream
-from brokers.port import BrokerUnavailable, OutcomeUnknown
+from brokers.port import BrokerError, BrokerUnavailable, OutcomeUnknown
 from projections.ledger_queries import LedgerQueries
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
@@ -142,13 +142,13 @@ class Flatten:
             for o in trading_orders(self._desk)
         ]
         try:
-            held = self._held_at_broker()
+            held = self.held_at_broker()
             positions = [Left(s, held[s], self._why(s, held[s])) for s in sorted(held)]
         except (BrokerUnavailable, OutcomeUnknown) as e:
             return [*orders, Left("positions", None, f"not known: the broker does not answer. {e}")]
         return positions + [o for o in orders if o.symbol not in held]
 
-    def _held_at_broker(self) -> dict[str, Decimal]:
+    def held_at_broker(self) -> dict[str, Decimal]:
         """Trading's units by symbol: the broker's position less that of the holdings.
 
         Less there than the holdings hold is nothing to sell: a difference to reconcile.
@@ -181,9 +181,10 @@ class Flatten:
         if was != filled:
             since = now
         self._progress[order.terms.order_id] = (filled, since)
-        bar = self._desk.bars.get(order.terms.symbol)
+        bar, read_at = self._desk.bars.get(order.terms.symbol), self._desk.bars_read_at
+        unwatched = read_at is None or now - read_at > PATIENCE  # a kill reads no bars
         return (
-            (bar is None or bar.start >= since)
+            (unwatched or (bar is not None and bar.start >= since))
             and order.terms.sleeve == "trading"
             and order.state == "accepted"
             and not order.cancel_requested
@@ -233,7 +234,10 @@ class Flatten:
         now = self._bot.clock.now()
         if not self.market_open():
             return f"the market is closed since {self._desk.hours.close:%Y-%m-%d %H:%M} UTC"
-        asset, quote = self._bot.broker.asset(symbol), self._bot.broker.quote(symbol)
+        try:
+            asset, quote = self._bot.broker.asset(symbol), self._bot.broker.quote(symbol)
+        except BrokerError as e:  # only the words are lost: it is sold all the same
+            return self._what_became(symbol) or f"not sold yet; no quote can be had: {e}"
         if asset is not None and asset.halted:
             return "halted"
         if asset is None or not asset.tradable:

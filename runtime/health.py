@@ -30,6 +30,7 @@ class Health:
         self.clock_skew: timedelta | None = None
         self.open_differences: int | None = None
         self._occasion: Occasion | None = "start"
+        self.failed_check = ""
         self._due_since: datetime | None = None
 
     @property
@@ -37,8 +38,8 @@ class Health:
         return self._outbox.unreachable_since
 
     def entries_blocked(self) -> str:
-        """Why a stop or a kill forbids entries; empty when neither does."""
-        return self._bot.store.load(Control, STREAM).entries_blocked
+        """Why a stop, a kill or a failed self check forbids entries; empty when none does."""
+        return self._bot.store.load(Control, STREAM).entries_blocked or self.failed_check
 
     def behind_history(self) -> timedelta:
         """How far our clock is behind the newest event; 0 as a rule."""
@@ -66,6 +67,8 @@ class Health:
             self.clock_skew = self.open_differences = None
             return  # the same occasion, a minute later
         found = self._reconciler.run(self._desk, occasion)
+        if found.repaired:
+            self._desk.take_over()
         self.open_differences = len(found.open_differences) if found.known else None
         self._occasion = None if found.known else "reconnect"
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from aggregates.errors import TradeBotError
+from brokers.port import BrokerError
 from config.clock import EPOCH, Clock
 from config.paths import DataFolder
 from runtime import logs
@@ -95,8 +96,13 @@ class LiveGuard:
         since, desk = self._broker.unreachable_since, self._desk
         if since is None or desk is None or self._flags.control.killed:
             return None
-        waited = self._clock.now() - since
-        if waited <= BROKER_LIMIT or not desk.symbols:
+        now = self._clock.now()
+        waited = now - since
+        if waited <= BROKER_LIMIT or not desk.symbols or now >= desk.hours.close:
+            return None  # after the close nothing can be sold, and orders have ended
+        with suppress(BrokerError):
+            self._broker.clock()  # nobody may have asked since: one failure is no silence
+        if self._broker.unreachable_since is None:
             return None
         return KillOrder(
             "broker",

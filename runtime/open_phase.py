@@ -9,10 +9,11 @@ from operator import attrgetter
 
 import msgspec
 
+from aggregates.errors import DomainError
 from aggregates.market import MINUTE, Bar
 from aggregates.order_messages import IntendOrder
 from aggregates.session import Decide, Decided, Outcome, Session, Verdict, session_stream
-from brokers.port import BrokerUnavailable
+from brokers.port import BrokerUnavailable, OutcomeUnknown
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.entries import Entries
@@ -79,6 +80,10 @@ class OpenPhase:
         if (kill := self._guard.wait_until(minute + late)) is not None:
             raise KillAsked(kill)
 
+    def block_entries(self, reason: str) -> None:
+        """For the rest of this process; exits go on."""
+        self._health.failed_check = reason
+
     def last_reports(self, close: datetime) -> None:
         """After the close: fills and expiries of the last minutes, the last bars."""
         self._outbox.read_fills()
@@ -117,6 +122,7 @@ class OpenPhase:
             if found:  # a bar that comes late is asked for again until it is there
                 self._bars_until[symbol] = found[-1].end
                 bars += found
+        self._desk.bars_read_at = now
         for bar in sorted(bars, key=attrgetter("start", "symbol")):
             self._strategy.on_bar(bar)
             self._desk.bars[bar.symbol] = bar
@@ -152,8 +158,18 @@ class OpenPhase:
                 self._outbox.cancel(order, reason)
 
     def _sell(self, signal: Signal, now: datetime) -> None:
-        quantity = self._desk.holdings()[signal.symbol].quantity
-        self._decide(signal, now, "taken", quantity=quantity)
+        """What both sides know of: units that the broker does not hold for trading would be sold
+        short, or out of the long-term holdings. Not known is not sold: a minute later it is asked
+        for again, and the difference stands open meanwhile."""
+        try:
+            there = self._flatten.held_at_broker().get(signal.symbol, Decimal(0))
+        except (BrokerUnavailable, OutcomeUnknown):
+            return
+        quantity = min(self._desk.holdings()[signal.symbol].quantity, there)
+        if quantity > 0:
+            inputs = signal.inputs | {"quantity": f"{quantity:f}"}
+            exit_ = msgspec.structs.replace(signal, inputs=inputs)
+            self._decide(exit_, now, self._bot.clock.now(), "taken", quantity=quantity)
 
     # -- entries ---------------------------------------------------------------------------
 
@@ -170,16 +186,22 @@ class OpenPhase:
             else:
                 # weakness without an instrument, or no range: judged and said, nothing is ordered
                 outcome: Outcome = "no_instrument" if signal.kind == "bearish" else "no_trade"
-                self._decide(signal, now, outcome)
+                self._decide(signal, now, self._bot.clock.now(), outcome)
 
     def _enter(self, signal: Signal, now: datetime) -> None:
+        try:
+            self._judge_and_decide(signal, now)
+        except DomainError:  # a stop, a kill or a difference came between verdict and intent
+            self._judge_and_decide(signal, now)
+
+    def _judge_and_decide(self, signal: Signal, now: datetime) -> None:
         decisions = self._decisions()
         entered = sum(d.kind == "entry" and d.outcome == "taken" for d in decisions)
-        # judged by the clock, not by the minute: a live quote is newer than the minute's bars
-        judged = self._judge.judge(signal, self._bot.clock.now(), entered)
+        judged = self._judge.judge(signal, entered)
         self._decide(
             msgspec.structs.replace(signal, inputs=signal.inputs | judged.inputs),
             now,
+            judged.at,
             "taken" if judged.taken else "refused",
             quantity=judged.quantity,
             verdicts=judged.verdicts,
@@ -202,6 +224,7 @@ class OpenPhase:
         self,
         signal: Signal,
         now: datetime,
+        at: datetime,
         outcome: Outcome,
         *,
         quantity: Decimal = Decimal(0),
@@ -210,7 +233,7 @@ class OpenPhase:
     ) -> None:
         """Record the decision and, when taken, the order's intent in the same batch; then send."""
         decision_id = f"{self._day}-{signal.strategy}-{signal.symbol}-{signal.kind}-{now:%H%M}"
-        taken, at = outcome == "taken", self._bot.clock.now()
+        taken = outcome == "taken"
         commands: list[Decide | IntendOrder] = [
             Decide(
                 at=at,

@@ -130,7 +130,10 @@ class Day:
                 self._wait_until(now + MINUTE)
 
     def _check(self, faults: list[str], who: str) -> None:
-        if faults:
+        if faults and self._desk.symbols:
+            # what is held is watched and sold all the same; nothing more is bought
+            self._open_phase.block_entries(f"the self check of {who} failed: {'; '.join(faults)}")
+        elif faults:
             raise StartRefused(
                 f"The self check of {who} failed at {self._bot.clock.now():%Y-%m-%d %H:%M:%S} UTC: "
                 f"{'; '.join(faults)} Nothing was traded; mend this and start again."
@@ -172,6 +175,7 @@ class Day:
             return
         moment = self._hours.close + MINUTE
         for _ in range(SETTLE_MINUTES):
+            moment = max(moment, self._bot.clock.now())
             self._wait_until(moment)
             self._open_phase.last_reports(self._hours.close)
             if not self._desk.open_orders() and settle_day(self._bot, self._desk):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 
 from aggregates.market import MINUTE
@@ -14,6 +15,7 @@ from aggregates.session import (
 )
 from brokers.port import BrokerUnavailable
 from config.calendar import SessionHours
+from eventstore.errors import CommandConflict
 from runtime.bootstrap import Bot
 from runtime.cash_rounding import in_minor_units
 from runtime.desk import Desk
@@ -65,13 +67,14 @@ def settle_day(bot: Bot, desk: Desk) -> bool:
         found = differences(bot.views.books, bot.broker)
     except BrokerUnavailable:
         return False
-    bot.dispatch(
-        RecordReconciliation(
-            at=end, effective_date=day, broker_cash=cash, differences=tuple(found)
-        ),
-        command_id=f"reconcile:{day}",
-        correlation=session_stream(day.isoformat()),
-    )
+    with suppress(CommandConflict):  # recorded before an interruption; the first statement stands
+        bot.dispatch(
+            RecordReconciliation(
+                at=end, effective_date=day, broker_cash=cash, differences=tuple(found)
+            ),
+            command_id=f"reconcile:{day}",
+            correlation=session_stream(day.isoformat()),
+        )
     return True
 
 

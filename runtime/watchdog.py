@@ -16,15 +16,17 @@ from runtime.run_lock import trading_alone
 from runtime.trading_bot import open_trading
 
 ACKNOWLEDGED_S = 1.0  # rule 3: a kill that is not taken up by then is main's
+LIMIT_S = 65.0  # the longest wait for the reset of a limit of requests (0022)
 STEP_S = 60.0  # the longest a step takes without asking the broker: a pause of the kill switch
 
 
 def hung_after(settings: Settings) -> float:
     """Seconds without a pulse after which a loop hangs.
 
-    Every answer of the broker is a pulse, and so is every time-out; some questions take three.
+    Every answer of the broker is a pulse. Until one comes, a question may be tried
+    API_RETRY_LIMIT times more, and each try may wait for the reset of a limit of requests.
     """
-    return STEP_S + 3 * settings.API_TIMEOUT
+    return STEP_S + (settings.API_RETRY_LIMIT + 1) * (settings.API_TIMEOUT + LIMIT_S)
 
 
 class KillFlag:

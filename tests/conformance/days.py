@@ -4,7 +4,6 @@ Time is virtual. Waiting plays what happens meanwhile, each thing at its moment:
 requests that arrive late, halts, what somebody does by hand. Requests and answers are real.
 """
 
-import heapq
 import random
 import shutil
 import time
@@ -14,12 +13,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from brokers.alpaca import Access, AlpacaBroker
 from brokers.port import ApiAction, BrokerUnavailable, OutcomeUnknown
 from config import failpoints
-from config.clock import VirtualClock
 from config.paths import DataFolder
 from config.setting_forms import Secret
 from config.settings import demo_settings
@@ -45,31 +43,16 @@ ON_READS = (
 MANY_STEPS = 400
 
 
+class Parts(NamedTuple):
+    """Modules beside the tests, which are no package."""
+
+    fakes: Any
+    world: Any  # small_world
+    market: Any  # day_market
+
+
 class Killed(BaseException):
     """SIGKILL, in process: nothing handles it, and only the disk outlives it."""
-
-
-class PlayedClock(VirtualClock):
-    """Waiting plays what was put ``at`` moments in between, in order. Nothing that was sent is
-    still on the wire then: ``quiet`` returns when the server has it."""
-
-    def __init__(self, start: datetime, quiet: Callable[[], None]) -> None:
-        super().__init__(start)
-        self._quiet = quiet
-        self._events: list[tuple[datetime, int, Callable[[], None]]] = []
-        self._put = 0
-
-    def at(self, moment: datetime, do: Callable[[], None]) -> None:
-        self._put += 1
-        heapq.heappush(self._events, (moment, self._put, do))
-
-    def wait_until(self, moment: datetime) -> None:
-        self._quiet()
-        while self._events and self._events[0][0] <= moment:
-            at, _, do = heapq.heappop(self._events)
-            super().wait_until(at)
-            do()
-        super().wait_until(moment)
 
 
 class Listening(Unwatched):
@@ -90,13 +73,13 @@ class Listening(Unwatched):
         return KillOrder("page", "somebody asked for it")
 
 
-def provisioned(fakes: Any, world: Any, calendar: Any, root: Path) -> Path:
+def provisioned(parts: Parts, calendar: Any, root: Path) -> Path:
     """A bot at Alpaca the day before its first session, its opening balance taken."""
-    day = Day(fakes, world, calendar, None, root.parent, root.name)
+    day = Day(parts, calendar, None, root.parent, root.name)
     try:
         bot = day.open()
         opening = opening_commands(
-            bot.settings, symbols=world.SYMBOLS, deposit=None, at=day.clock.now(), demo=True
+            bot.settings, symbols=parts.world.SYMBOLS, deposit=None, at=day.clock.now(), demo=True
         )
         for command_id, commands in opening.items():
             bot.dispatch(*commands, command_id=command_id)
@@ -108,15 +91,17 @@ def provisioned(fakes: Any, world: Any, calendar: Any, root: Path) -> Path:
 
 
 class Day:
-    """``world`` is the module small_world; ``template`` a provisioned bot's folder, copied.
+    """``template`` is a provisioned bot's folder, copied; None before there is one.
 
+    ``parts`` are the modules beside the tests: ``fakes``, small_world and day_market.
     ``hand`` is what the script moved at the broker, by symbol, and ``hand_cash`` in dollars.
     """
 
     def __init__(
-        self, fakes: Any, world: Any, calendar: Any, template: Path | None, root: Path, seed: Any
+        self, parts: Parts, calendar: Any, template: Path | None, root: Path, seed: Any
     ) -> None:
-        self.fakes, self.world, self.calendar, self.seed = fakes, world, calendar, seed
+        self.fakes, self.world, market = parts
+        self.calendar, self.seed, world = calendar, seed, parts.world
         self.rng = random.Random(f"day {seed}")
         self.counts: Counter[str] = Counter()
         self.folder = DataFolder(root / str(seed))
@@ -124,14 +109,15 @@ class Day:
             shutil.copytree(template, self.folder.root)
         (self.hours,) = calendar.sessions(world.DAY, world.DAY)
         before = timedelta(hours=1) if template is not None else timedelta(days=1)
-        self.clock = PlayedClock(self.hours.open - before, self.quiet)
+        self.clock = market.PlayedClock(self.hours.open - before, self.quiet)
         self.answered = 0
         self.hand: Counter[str] = Counter()
         self.hand_cash = D(0)
         self.late: set[str] = set()  # symbols that were filled after a cancellation
         self._fake()
         self._draw_the_day(calm=template is None)
-        self._play_market()
+        played = market.PlayedMarket(self.clock, self.books, self.server, self.rng)
+        played.play(world.SmallMarket(seed, self.hours.open), self.hours)
         self.broker = self._adapter()
 
     def _fake(self) -> None:
@@ -312,49 +298,6 @@ class Day:
         self.books.cash -= D("17.50")
         self.counts["paid by hand"] += 1
 
-    # --- the market -------------------------------------------------------------------------
-
-    def _play_market(self) -> None:
-        opens, market = self.hours.open, self.world.SmallMarket(self.seed, self.hours.open)
-        bars = {
-            (bar.start, s): bar for s in market.symbols() for bar in market.bars(s, opens.date())
-        }
-        quotes = {
-            (q.end, s): q for s in market.symbols() for q in market.quotes(s, opens.date())
-        }  # fmt: skip
-        minutes = int((self.hours.close - opens) / MINUTE)
-        for now in (opens + n * MINUTE for n in range(minutes + 1)):
-            for symbol in market.symbols():
-                self.clock.at(
-                    now,
-                    self._told_of(
-                        symbol, bars.get((now - MINUTE, symbol)), quotes.get((now, symbol))
-                    ),
-                )
-                if (bar := bars.get((now, symbol))) is not None:
-                    self._trades(symbol, now, bar.volume // 10)
-        self.clock.at(self.hours.close, self.books.expire)
-        spy = opens - MINUTE
-        self.server.quotes["SPY"] = _quote(spy, D("99.98"), D("100.02"))
-
-    def _told_of(self, symbol: str, bar: Any, quote: Any) -> Callable[[], None]:
-        """A minute is over: its bar, and the quote at its end."""
-
-        def tell() -> None:
-            if bar is not None:
-                self.server.bars.setdefault(symbol, []).append(_bar(bar))
-            if quote is not None:
-                self.books.prices[symbol] = quote.bid, quote.ask
-                self.server.quotes[symbol] = _quote(quote.end, quote.bid, quote.ask)
-
-        return tell
-
-    def _trades(self, symbol: str, minute: datetime, shares: int) -> None:
-        """A tenth of what a bar trades meets our orders, in up to three parts."""
-        for part in range(parts := self.rng.choice((1, 2, 3))):
-            at = minute + timedelta(seconds=self.rng.uniform(part * 20, part * 20 + 20))
-            self.clock.at(at, lambda: self.books.trade(symbol, str(max(shares // parts, 1))))
-
     # --- the day ----------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -418,17 +361,3 @@ class Day:
         self.calm()
         bot = self.open()
         return bot, reconcile(bot, None, "start")
-
-
-def _bar(bar: Any) -> dict[str, Any]:
-    return {
-        "t": f"{bar.start:%Y-%m-%dT%H:%M:%SZ}", "o": float(bar.open), "h": float(bar.high),
-        "l": float(bar.low), "c": float(bar.close), "v": bar.volume, "n": 9, "vw": 1.5,
-    }  # fmt: skip
-
-
-def _quote(at: datetime, bid: Decimal, ask: Decimal) -> dict[str, Any]:
-    return {
-        "t": f"{at:%Y-%m-%dT%H:%M:%S.%f}789Z", "ax": "V", "ap": float(ask), "as": 3, "bx": "V",
-        "bp": float(bid), "bs": 2, "c": ["R"], "z": "C",
-    }  # fmt: skip

@@ -208,8 +208,25 @@ def test_an_account_that_cannot_trade_is_a_fault(
 
 
 def test_a_market_data_plan_that_refuses_is_a_fault_and_no_refusal_of_the_keys(alpaca: Any) -> None:
-    alpaca.server.fault("gateway_404", "GET", "/v2/stocks")
+    alpaca.server.fault("echo", "GET", "/v2/stocks")
     assert ["quote of SPY" in told for told in alpaca.broker.self_check()] == [True]
+
+
+def test_a_404_of_something_in_between_is_asked_again_and_never_believed(alpaca: Any) -> None:
+    alpaca.server.fault("gateway_404", "GET", "/v2/positions")
+    assert alpaca.broker.positions() == []
+    alpaca.server.fault("gateway_404", "GET", "/v2/positions", times=9)
+    with pytest.raises(BrokerUnavailable, match="after 3 tries"):
+        alpaca.broker.positions()
+
+
+def test_a_clear_no_to_a_question_is_no_answer_and_not_asked_again(alpaca: Any) -> None:
+    """A symbol that Alpaca's data does not know must not end the day of the others."""
+    now = alpaca.clock.now()
+    alpaca.server.fault("echo", "GET", "/v2/stocks/bars")
+    with pytest.raises(BrokerUnavailable, match="refuses to tell bars of NOSUCH"):
+        alpaca.broker.bars("NOSUCH", now - timedelta(minutes=5), now)
+    assert alpaca.server.count("GET", "/v2/stocks/bars") == 1
 
 
 def test_paper_and_real_money_differ_by_address_alone(alpaca: Any) -> None:

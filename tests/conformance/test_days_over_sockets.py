@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from brokers.alpaca_fills import AlpacaFills
+from brokers.alpaca_orders import AlpacaOrders
+from brokers.port import BrokerOrder, Execution, OrderRequest, OutcomeUnknown
 from config import failpoints
 
 SHARE, ALL = 5, 300
@@ -27,12 +29,13 @@ def make_day(fakes: Any, load: Callable[[Path], Any]) -> Iterator[Callable[..., 
     """`make_day(seed, name="days")`: a day that has not begun."""
     here = Path(__file__).parent
     world, days = load(here.parent / "faults" / "small_world.py"), load(here / "days.py")
+    parts = days.Parts(fakes, world, load(here / "day_market.py"))
     calendar = world.ShortDays("XNYS", world.DAY, world.DAY)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        template = days.provisioned(fakes, world, calendar, Path(folder) / "template")
+        template = days.provisioned(parts, calendar, Path(folder) / "template")
 
         def make(seed: int, name: str = "days") -> Any:
-            return days.Day(fakes, world, calendar, template, Path(folder) / name, seed)
+            return days.Day(parts, calendar, template, Path(folder) / name, seed)
 
         yield make
 
@@ -48,7 +51,7 @@ def play(load: Callable[[Path], Any]) -> Callable[[Any], None]:
         except Exception as e:
             pytest.fail(
                 f"seed {day.seed}: {type(e).__name__}: {e}\nThis one alone: SEED={day.seed} "
-                "PROGRAMME=full .venv/bin/pytest tests/conformance/test_days_over_sockets.py"
+                ".venv/bin/pytest tests/conformance/test_days_over_sockets.py"
             )
         finally:
             failpoints.arm(None)
@@ -89,9 +92,28 @@ def first_failure(make_day: Callable[..., Any], play: Callable[[Any], None], mos
     return ""
 
 
-def test_an_adapter_that_loses_a_fill_is_noticed(
+def test_an_adapter_that_loses_executions_is_noticed(
     make_day: Callable[..., Any], play: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     since = AlpacaFills.since
-    monkeypatch.setattr(AlpacaFills, "since", lambda self, n: since(self, n)[:-1])
-    assert "seed" in first_failure(make_day, play, 5)
+
+    def lose(self: AlpacaFills, sequence: int) -> list[Execution]:
+        return [e for e in since(self, sequence) if e.sequence % 5]
+
+    monkeypatch.setattr(AlpacaFills, "since", lose)
+    assert "lost Counter({(" in first_failure(make_day, play, 5)
+
+
+def test_an_adapter_that_sends_again_is_noticed(
+    make_day: Callable[..., Any], play: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = AlpacaOrders.submit
+
+    def insist(self: AlpacaOrders, request: OrderRequest) -> BrokerOrder:
+        try:
+            return submit(self, request)
+        except OutcomeUnknown:
+            return submit(self, request)
+
+    monkeypatch.setattr(AlpacaOrders, "submit", insist)
+    assert "sent again after an unclear outcome" in first_failure(make_day, play, 10)

@@ -1,0 +1,82 @@
+"""The open phase where books and broker differ, quotes fail, or a stop comes between."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aggregates.control import RequestControl
+from brokers.port import BrokerUnavailable
+from runtime.entries import Entries, Judged
+from runtime.flatten import Flatten
+from runtime.guard import Unwatched
+from runtime.open_phase import OpenPhase
+from strategies.opening_range import OpeningRangeBreakout
+from strategies.protocol import Signal
+
+SYMBOLS = ("ALFA", "BRVO")
+
+
+def phase_of(rig: Any) -> tuple[OpenPhase, OpeningRangeBreakout]:
+    strategy = OpeningRangeBreakout(rig.bot.settings, rig.hours, SYMBOLS)
+    guard = Unwatched(rig.clock)
+    return OpenPhase(rig.bot, rig.desk, rig.outbox, strategy, SYMBOLS, guard), strategy
+
+
+def test_an_exit_never_sells_what_the_broker_does_not_hold_for_trading(rig: Any) -> None:
+    """Ten are sold by hand; the fifty that are left there are long-term holdings."""
+    rig.hold_long_term("ALFA", "50")
+    rig.buy("ALFA", "10")
+    rig.by_hand("ALFA", "sell", "10")
+    rig.pass_minutes(2)
+    phase, strategy = phase_of(rig)
+    for minutes in range(3):
+        rig.clock.wait_until(strategy.window.monitoring_end)
+        rig.pass_minutes(minutes)
+        phase.step(rig.clock.now())
+    assert rig.at_broker() == {"ALFA": "50"}
+    assert rig.sold() == {"ALFA": "10"}
+    assert not [d for d in rig.session().decided.values() if d.kind == "exit"]
+    assert rig.events("Reconciliation.Found")
+
+
+def test_a_kill_sells_while_no_quote_can_be_had(rig: Any) -> None:
+    rig.buy("ALFA", "10")
+
+    def silent(_symbol: str) -> None:
+        raise BrokerUnavailable("market data: no answer.")
+
+    rig.broker.quote = silent
+    assert Flatten(rig.bot, rig.desk, rig.outbox).run("kill switch") == (True, ())
+
+
+def test_a_stop_between_verdict_and_intent_is_a_refusal(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, asked = Entries.judge, []
+
+    def then_stopped(self: Entries, signal: Signal, trades_today: int) -> Judged:
+        judged = judge(self, signal, trades_today)
+        if not asked:
+            asked.append(signal)
+            stop = RequestControl(
+                at=rig.clock.now(), effective_date=rig.hours.day, action="stop", source="page",
+                reason="lunch",
+            )  # fmt: skip
+            rig.bot.dispatch(stop, command_id="stop")
+        return judged
+
+    monkeypatch.setattr(Entries, "judge", then_stopped)
+    rig.pass_minutes(40)
+    phase, strategy = phase_of(rig)
+    monkeypatch.setattr(strategy, "analysis_volume", lambda _symbol: 10**6)
+    phase._health.look(rig.clock.now())
+    signal = Signal(
+        strategy="OPEN", symbol="ALFA", kind="entry", reason="test", price=Decimal(100),
+        stop=Decimal(98), inputs={},
+    )  # fmt: skip
+    phase._enter(signal, rig.clock.now())
+    (decided,) = rig.session().decided.values()
+    assert decided.outcome == "refused"
+    assert "CONTROL" in [v.rule for v in decided.verdicts if not v.passed]
+    assert not rig.events("Order.Intended")
