@@ -385,10 +385,13 @@ class Dispatcher:
     ) -> Recorded:
         """Beside other writers; when one was first, once more while nobody else can write."""
         try:
-            return self._carry_out(commands, context, under)
+            positions, work = self._carry_out(commands, context, under)
         except ConcurrentChange:
             with self.store.alone() as writing:
-                return self._carry_out(commands, context, under, writing)
+                positions, work = self._carry_out(commands, context, under, writing)
+        # only now: what was decided alone is not recorded before the end of its transaction
+        self._recent.keep(a for a in work.touched.values() if a.id not in (self._kept or {}))
+        return Recorded(positions, repeated=False)
 
     def _carry_out(
         self,
@@ -396,7 +399,7 @@ class Dispatcher:
         context: CommandContext,
         under: tuple[int, DataKey] | None,
         writing: Any = None,
-    ) -> Recorded:
+    ) -> tuple[list[int], UnitOfWork]:
         work = UnitOfWork(
             self.store, alone=writing is not None, kept=self._kept, recent=self._recent
         )
@@ -406,8 +409,7 @@ class Dispatcher:
             HANDLERS[type(command)](work, command)
         reach("dispatch.decided")
         positions = self.store.record(context, *work.touched.values(), writing=writing, under=under)
-        self._recent.keep(a for a in work.touched.values() if a.id not in (self._kept or {}))
-        return Recorded(positions, repeated=False)
+        return positions, work
 
     def _check_rotation(self, command: Command, *, rotates: bool) -> None:
         """In a store without a vault (a demo) there is nothing to rotate, so nothing is asked."""
