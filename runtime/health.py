@@ -24,9 +24,9 @@ class Health:
     between books and broker that nobody has explained; None: not known, which denies entries.
     """
 
-    def __init__(self, bot: Bot, desk: Desk, outbox: Outbox) -> None:
+    def __init__(self, bot: Bot, desk: Desk, outbox: Outbox, reconciler: Reconciler) -> None:
         self._bot, self._desk, self._outbox = bot, desk, outbox
-        self._reconciler = Reconciler(bot)
+        self._reconciler = reconciler
         self.clock_skew: timedelta | None = None
         self.open_differences: int | None = None
         self._occasion: Occasion | None = "start"

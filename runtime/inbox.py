@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from aggregates.errors import DomainError
 from aggregates.order import FINAL, Order
-from aggregates.order_messages import RecordExpiry
+from aggregates.order_messages import RecordExpiry, Side
 from brokers.port import BrokerOrder, Execution
 from config.failpoints import reach
 from runtime.broker_line import BrokerLine, NoAnswer
-from runtime.desk import Desk
+from runtime.order_book import OrderBook
 from runtime.order_records import OrderRecords
 from runtime.pace import Urgency
 
@@ -23,7 +23,7 @@ class Inbox:
     says by execution id why an execution could not be booked.
     """
 
-    def __init__(self, line: BrokerLine, records: OrderRecords, desk: Desk) -> None:
+    def __init__(self, line: BrokerLine, records: OrderRecords, desk: OrderBook) -> None:
         self._line, self._records, self._desk = line, records, desk
         self._broker = line.broker
         self._cursor = 0
@@ -71,7 +71,9 @@ class Inbox:
     def find(self, order: Order) -> BrokerOrder | None:
         """The order as the broker has it; None when it surely has none. Raises NoAnswer."""
         client_order_id = order.terms.client_order_id
-        return self._line.ask(urgency_of(order), lambda: self._broker.order(client_order_id))
+        return self._line.ask(
+            urgency_of(order.terms.side), lambda: self._broker.order(client_order_id)
+        )
 
     def read_states(self) -> None:
         """Record what became of open orders: cancelled, expired or rejected by the broker."""
@@ -111,5 +113,5 @@ class Inbox:
         return True
 
 
-def urgency_of(order: Order) -> Urgency:
-    return Urgency.EXIT if order.terms.side == "sell" else Urgency.ENTRY
+def urgency_of(side: Side) -> Urgency:
+    return Urgency.EXIT if side == "sell" else Urgency.ENTRY

@@ -9,9 +9,10 @@ from operator import attrgetter
 
 import msgspec
 
+from aggregates.base import Command
 from aggregates.errors import DomainError
 from aggregates.market import MINUTE, Bar
-from aggregates.order_messages import IntendOrder
+from aggregates.order_messages import IntendOrder, RecordSubmission
 from aggregates.session import Decide, Decided, Outcome, Session, Verdict, session_stream
 from brokers.port import BrokerUnavailable, OutcomeUnknown
 from runtime.bootstrap import Bot
@@ -23,10 +24,11 @@ from runtime.health import Health
 from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices
 from runtime.outbox import Outbox
+from runtime.reconciliation import Reconciler
 from strategies.protocol import Holding, Signal, Strategy, minute_of
 
 OVERDUE = timedelta(minutes=5)  # after the end of monitoring: what is held still is escalated
-MARK_EVERY_MINUTES = 5  # how often open positions are valued for the equity curve
+MARK_EVERY_MINUTES = 15  # how often open positions are valued for the equity curve
 # An order waits for the ledger alone. Pages read by themselves what the views on disk lack.
 VIEWS_EVERY_MINUTES = 30
 
@@ -42,12 +44,13 @@ class OpenPhase:
         strategy: Strategy,
         symbols: tuple[str, ...],
         guard: Guard,
+        reconciler: Reconciler,
     ) -> None:
         self._bot, self._desk, self._outbox, self._strategy = bot, desk, outbox, strategy
         self._symbols, self._guard = symbols, guard
         self._day = desk.hours.day
         self._session = bot.store.load(Session, session_stream(self._day.isoformat()))
-        self._health = Health(bot, desk, outbox)
+        self._health = Health(bot, desk, outbox, reconciler)
         self._judge = Entries(bot, desk, strategy, self._health)
         self._flatten = Flatten(bot, desk, outbox)
         self._bars_until = dict.fromkeys(symbols, desk.hours.open)
@@ -231,10 +234,12 @@ class OpenPhase:
         verdicts: tuple[Verdict, ...] = (),
         decided_before: int | None = None,
     ) -> None:
-        """Record the decision and, when taken, the order's intent in the same batch; then send."""
+        """Record the decision and, when taken, the order's intent in the same batch; then send.
+
+        An order that the pace admits is recorded as submitted with it: nothing waits between."""
         decision_id = f"{self._day}-{signal.strategy}-{signal.symbol}-{signal.kind}-{now:%H%M}"
         taken = outcome == "taken"
-        commands: list[Decide | IntendOrder] = [
+        commands: list[Command] = [
             Decide(
                 at=at,
                 effective_date=self._day,
@@ -250,11 +255,16 @@ class OpenPhase:
                 decided_before=decided_before,
             )
         ]
+        admitted = False
         if taken:
-            commands.append(self._intent(signal, at, decision_id, quantity))
+            intent = self._intent(signal, at, decision_id, quantity)
+            commands.append(intent)
+            if admitted := self._outbox.admits(intent.side):
+                submission = RecordSubmission(at=at, effective_date=self._day, order_id=decision_id)
+                commands.append(submission)
         self._bot.dispatch(*commands, command_id=f"decide:{decision_id}", correlation=decision_id)
         if taken:
-            self._outbox.send(decision_id)
+            self._outbox.send(decision_id, admitted=admitted)
 
     def _intent(
         self, signal: Signal, at: datetime, order_id: str, quantity: Decimal

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 from aggregates.control import STREAM, Control
 from aggregates.order import FINAL, Order, State
-from aggregates.order_messages import RecordSubmission, RecordUnknownOutcome, RequestCancel
+from aggregates.order_messages import RecordSubmission, RecordUnknownOutcome, RequestCancel, Side
 from brokers.port import (
     Broker,
     BrokerError,
@@ -22,9 +22,9 @@ from brokers.port import (
 from config.clock import Clock
 from config.failpoints import reach
 from runtime.broker_line import BrokerLine, NoAnswer
-from runtime.desk import Desk
 from runtime.dispatch import Dispatcher
 from runtime.inbox import Inbox, urgency_of
+from runtime.order_book import OrderBook
 from runtime.order_records import OrderRecords
 from runtime.pace import Urgency
 
@@ -42,7 +42,7 @@ class Outbox:
     """
 
     def __init__(
-        self, dispatch: Dispatcher, broker: Broker, clock: Clock, desk: Desk, day: date
+        self, dispatch: Dispatcher, broker: Broker, clock: Clock, desk: OrderBook, day: date
     ) -> None:
         self._store, self._broker, self._clock, self._desk = dispatch.store, broker, clock, desk
         self._line = BrokerLine(broker, clock)
@@ -64,20 +64,26 @@ class Outbox:
 
     # -- sending ---------------------------------------------------------------------------
 
-    def send(self, order_id: str) -> None:
+    def admits(self, side: Side) -> bool:
+        """Whether an order may leave now; it is counted as one that does. Its submission is then
+        recorded with its intent, which saves a wait for the disk before the wire."""
+        return self._line.pace.take(urgency_of(side))
+
+    def send(self, order_id: str, *, admitted: bool = False) -> None:
         """Submit an order whose intent is recorded, and record the answer.
 
-        What the pace holds back stays as it is and is tried by ``settle_open``.
+        What the pace holds back stays as it is and is tried by ``settle_open``; what it has
+        ``admitted`` already is not asked for again.
         """
         order = self._desk.refresh(order_id)
         if order.state not in ("intended", "submitted") or order.cancel_requested:
             return
-        if not self._line.pace.take(urgency_of(order)):
+        if not admitted and not self._line.pace.take(urgency_of(order.terms.side)):
             return
         if order.state == "intended":
             reach("outbox.intended")
             order = self._records.record(RecordSubmission, order, "submitted")
-            reach("outbox.submission_recorded")
+        reach("outbox.submission_recorded")
         self._submit(order)
 
     def _submit(self, order: Order) -> None:

@@ -23,6 +23,7 @@ from runtime.guard import Guard, KillAsked, KillOrder, Unwatched
 from runtime.kill_switch import KillSwitch
 from runtime.open_phase import OpenPhase
 from runtime.outbox import Outbox
+from runtime.reconciliation import Reconciler
 from runtime.trading_day import close_day, open_day, settle_day
 from strategies.opening_range import OpeningRangeBreakout
 
@@ -44,6 +45,7 @@ class Supervisor:
     def __init__(self, bot: Bot, symbols: tuple[str, ...], guard: Guard | None = None) -> None:
         self._bot, self._symbols = bot, tuple(sorted(symbols))
         self._guard = guard or Unwatched(bot.clock)
+        self._reconciler = Reconciler(bot)
         bot.views.catch_up()
         check_books(bot)
 
@@ -59,7 +61,7 @@ class Supervisor:
             return LATCHED
         kill = self._guard.wait_until(hours.open)
         open_day(self._bot, hours, self._symbols)
-        Day(self._bot, self._guard, hours).run(kill or self._interrupted_kill())
+        Day(self._bot, self._guard, hours, self._reconciler).run(kill or self._interrupted_kill())
         return LATCHED if self._control().killed else ""
 
     def _interrupted_kill(self) -> KillOrder | None:
@@ -74,8 +76,9 @@ class Supervisor:
 class Day:
     """One open session: its desk, its way to the broker, and the work of its phases."""
 
-    def __init__(self, bot: Bot, guard: Guard, hours: SessionHours) -> None:
+    def __init__(self, bot: Bot, guard: Guard, hours: SessionHours, reconciler: Reconciler) -> None:
         self._bot, self._guard, self._hours = bot, guard, hours
+        self._reconciler = reconciler
         self._stream = session_stream(hours.day.isoformat())
         session = bot.store.load(Session, self._stream)
         self._desk = Desk(bot.store, bot.views.books, hours)
@@ -83,7 +86,7 @@ class Day:
         self._outbox = Outbox(bot.dispatch, bot.broker, bot.clock, self._desk, hours.day)
         self._strategy = OpeningRangeBreakout(bot.settings, hours, session.symbols)
         self._open_phase = OpenPhase(
-            bot, self._desk, self._outbox, self._strategy, session.symbols, guard
+            bot, self._desk, self._outbox, self._strategy, session.symbols, guard, reconciler
         )
         self._work: dict[str, Callable[[], str]] = {
             "open": self._open_phase.run,
@@ -178,10 +181,10 @@ class Day:
             moment = max(moment, self._bot.clock.now())
             self._wait_until(moment)
             self._open_phase.last_reports(self._hours.close)
-            if not self._desk.open_orders() and settle_day(self._bot, self._desk):
+            if not self._desk.open_orders() and settle_day(self._bot, self._desk, self._reconciler):
                 return
             moment += MINUTE
-        settle_day(self._bot, self._desk)  # what is still open stays a difference
+        settle_day(self._bot, self._desk, self._reconciler)  # what is still open stays a difference
 
     def _wait_until(self, moment: datetime) -> None:
         if (kill := self._guard.wait_until(moment)) is not None:

@@ -21,7 +21,7 @@ from runtime.cash_rounding import in_minor_units
 from runtime.desk import Desk
 from runtime.health import compared_on
 from runtime.marks import mark_prices
-from runtime.reconciliation import differences, reconcile
+from runtime.reconciliation import Reconciler, differences
 from runtime.views import snapshot
 
 
@@ -55,13 +55,13 @@ def _settings_position(bot: Bot) -> int:
     return rows[0].position if rows else 0
 
 
-def settle_day(bot: Bot, desk: Desk) -> bool:
+def settle_day(bot: Bot, desk: Desk, reconciler: Reconciler) -> bool:
     """Closing prices, and our books against the broker's statement; False while there is none."""
     day, end = desk.hours.day, desk.hours.close + MINUTE
     bot.views.catch_up()
     mark_prices(bot, desk, end, "close", desk.bars)
     try:
-        if not compared_on(bot, desk, "close") and not reconcile(bot, desk, "close").known:
+        if not compared_on(bot, desk, "close") and not reconciler.run(desk, "close").known:
             return False
         cash = in_minor_units(bot, bot.broker.account().cash)
         found = differences(bot.views.books, bot.broker)

@@ -11,6 +11,7 @@ from runtime.entries import Entries, Judged
 from runtime.flatten import Flatten
 from runtime.guard import Unwatched
 from runtime.open_phase import OpenPhase
+from runtime.reconciliation import Reconciler
 from strategies.opening_range import OpeningRangeBreakout
 from strategies.protocol import Signal
 
@@ -20,7 +21,8 @@ SYMBOLS = ("ALFA", "BRVO")
 def phase_of(rig: Any) -> tuple[OpenPhase, OpeningRangeBreakout]:
     strategy = OpeningRangeBreakout(rig.bot.settings, rig.hours, SYMBOLS)
     guard = Unwatched(rig.clock)
-    return OpenPhase(rig.bot, rig.desk, rig.outbox, strategy, SYMBOLS, guard), strategy
+    phase = OpenPhase(rig.bot, rig.desk, rig.outbox, strategy, SYMBOLS, guard, Reconciler(rig.bot))
+    return phase, strategy
 
 
 def test_an_exit_never_sells_what_the_broker_does_not_hold_for_trading(rig: Any) -> None:
