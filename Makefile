@@ -2,10 +2,12 @@
 #
 #   PYTHON=python3.12   the Python to make .venv with
 #   ARGS="..."          handed on to the program that the target starts
+#   PROCESSES=4         how many processes share the tests (2); 0: none of its own
 #   NPM=                (empty) do as if this machine had no npm
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 NPM ?= $(shell command -v npm || true)
+PROCESSES ?= 2
 
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 # A stamp is written last, so that a set-up that was cut short is done again.
@@ -37,7 +39,7 @@ run: $(PROJECT) $(PAGES)
 	@.venv/bin/tbot run $(ARGS)
 
 test: $(PROJECT) $(PAGES)
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 crash: $(PROJECT)
 	@PROGRAMME=full .venv/bin/pytest tests/crash tests/conformance tests/faults \

@@ -3,8 +3,10 @@
 import difflib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,13 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 USED = pytest.StashKey[set[Path]]()
+COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
+# The programmes that say what they did, by their folder
+PROGRAMMES = {
+    "crash": "crash programme",
+    "faults": "faults of orders, in process",
+    "conformance": "broker faults over sockets",
+}
 DESELECTED = pytest.StashKey[bool]()
 
 # The same examples on every run and machine, however slow; --hypothesis-profile=default hunts anew.
@@ -84,6 +93,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[USED] = set()
     config.stash[DESELECTED] = False
+    config.stash[COUNTS] = {folder: Counter() for folder in PROGRAMMES}
 
 
 @pytest.fixture
@@ -124,7 +134,53 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
         items[0].config.stash[DESELECTED] = True
 
 
+# Tests run in several processes (pytest-xdist): each tells the first one what it counted and used.
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        stash = session.config.stash
+        session.config.workeroutput["told"] = {
+            "used": [str(path) for path in stash[USED]],
+            "deselected": stash[DESELECTED],
+            "counts": {folder: dict(found) for folder, found in stash[COUNTS].items()},
+        }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    stash, told = node.config.stash, getattr(node, "workeroutput", {}).get("told")
+    if told is not None:
+        stash[USED] |= {Path(path) for path in told["used"]}
+        stash[DESELECTED] = stash[DESELECTED] or told["deselected"]
+        for folder, found in told["counts"].items():
+            stash[COUNTS][folder].update(found)
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`count("kills", 3)`: the sums of each programme are printed after the run."""
+    counts = request.config.stash[COUNTS][request.path.parent.name]
+
+    def add(what: str, number: int = 1) -> None:
+        counts[what] += number
+
+    return add
+
+
 def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    share = "everything" if os.environ.get("PROGRAMME") == "full" else "a share"
+    for folder, counts in config.stash[COUNTS].items():
+        if counts:
+            terminalreporter.section(f"{PROGRAMMES[folder]} ({share})")
+        for what, number in sorted(counts.items(), key=lambda one: (":" in one[0], one[0])):
+            terminalreporter.line(f"{number:>9,} {what}")
+    _name_stale_files(terminalreporter, exitstatus, config)
+
+
+def _name_stale_files(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
     """After a full run that passed, name the golden files that no test compares any more."""

@@ -6,7 +6,6 @@ A new adapter adds a class to rigs.py and its name to RIGS; the tests stay as th
 import importlib.util
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 from config.calendar import TradingCalendar
 
 HERE = Path(__file__).parent
-COUNTS = pytest.StashKey[Counter[str]]()
 RIGS = ("simulated", "faulty", "alpaca")
 
 
@@ -94,28 +92,3 @@ def scenarios() -> ModuleType:
 def full() -> bool:
     """PROGRAMME=full runs all scenarios instead of a share that is fast."""
     return os.environ.get("PROGRAMME") == "full"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[COUNTS] = Counter()
-
-
-@pytest.fixture
-def count(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`count("orders", 3)`: the sums are printed after the run."""
-    counts = request.config.stash[COUNTS]
-
-    def add(what: str, number: int = 1) -> None:
-        counts[what] += number
-
-    return add
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if counts := config.stash.get(COUNTS, None):
-        share = "everything" if os.environ.get("PROGRAMME") == "full" else "a share"
-        terminalreporter.section(f"broker faults over sockets ({share})")
-        for what, number in counts.items():
-            terminalreporter.line(f"{number:>7,} {what}")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import CDLL
@@ -23,7 +22,6 @@ import pytest
 from config import failpoints
 
 LONGEST_S = 60  # a child that takes longer is ended and fails the test
-COUNTS = pytest.StashKey[Counter[str]]()
 Tell = Callable[[Any], None]
 
 
@@ -215,31 +213,3 @@ def disarmed() -> Iterator[None]:
 def full() -> bool:
     """PROGRAMME=full runs everything instead of a share that is fast; see `make crash`."""
     return os.environ.get("PROGRAMME") == "full"
-
-
-# What was done, for the report
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[COUNTS] = Counter()
-
-
-@pytest.fixture
-def count(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`count("kills", 3)`: the sums are printed after the run."""
-    counts = request.config.stash[COUNTS]
-
-    def add(what: str, number: int = 1) -> None:
-        counts[what] += number
-
-    return add
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if counts := config.stash.get(COUNTS, None):
-        share = "everything" if os.environ.get("PROGRAMME") == "full" else "a share"
-        terminalreporter.section(f"crash programme ({share})")
-        for what, number in counts.items():
-            terminalreporter.line(f"{number:>7,} {what}")

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +14,6 @@ import pytest
 from config import failpoints
 
 HERE = Path(__file__).parent
-COUNTS = pytest.StashKey[Counter[str]]()
 MEMORY = Path("/dev/shm")  # nothing here is about the disk, and thousands of days wait for it
 
 
@@ -61,28 +59,3 @@ def disarmed() -> Iterator[None]:
 def full() -> bool:
     """PROGRAMME=full runs all scenarios instead of a share that is fast."""
     return os.environ.get("PROGRAMME") == "full"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[COUNTS] = Counter()
-
-
-@pytest.fixture
-def count(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`count("orders", 3)`: the sums are printed after the run."""
-    counts = request.config.stash[COUNTS]
-
-    def add(what: str, number: int = 1) -> None:
-        counts[what] += number
-
-    return add
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if counts := config.stash.get(COUNTS, None):
-        share = "everything" if os.environ.get("PROGRAMME") == "full" else "a share"
-        terminalreporter.section(f"faults of orders, in process ({share})")
-        for what, number in sorted(counts.items(), key=lambda one: (":" in one[0], one[0])):
-            terminalreporter.line(f"{number:>9,} {what}")
