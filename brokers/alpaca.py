@@ -110,7 +110,7 @@ class AlpacaBroker:
     def self_check(self) -> Sequence[str]:
         """Keys, account, clock and market data; refused keys raise KeysRefused."""
         found = self._wire.read("the account", lambda: account(self._client.get_account()))
-        faults = [f"{fault} Clear it there before trading." for fault in found.faults]
+        faults = [f"{fault} Change it there before trading." for fault in found.faults]
         if found.currency != "USD":
             faults.append(f"The account is in {found.currency}; only USD is known here.")
         asked = self._clock.now()

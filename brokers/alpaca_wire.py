@@ -65,6 +65,8 @@ def account(raw: Any) -> WireAccount:
     status = text(row, "status")
     switches = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
     faults = [f"Alpaca says {name}." for name in switches if row.get(name) is not False]
+    if row.get("shorting_enabled") is not False:  # a sale of too much would go short unseen
+        faults.append("The account may sell short at Alpaca, which this bot never does.")
     if status != "ACTIVE":
         faults.append(f"The account is {status[:40]} at Alpaca, not ACTIVE.")
     return WireAccount(

@@ -71,7 +71,7 @@ def connect(
     if settings.BROKER_NAME == "SIMULATED":
         return _simulated(folder, settings, clock, calendar, hours, begun)
     if settings.BROKER_NAME == "ALPACA":
-        return _alpaca(folder, access or alpaca_access(settings), clock, calendar, hours)
+        return _alpaca(folder, access or alpaca_access(settings), clock, calendar, hours, begun)
     raise NotConnected(
         f"This version has no connection to {settings.BROKER_NAME}. Nothing was sent; choose "
         "another broker on the settings page."
@@ -169,7 +169,9 @@ def _alpaca(
     clock: Clock,
     calendar: TradingCalendar,
     hours: SessionHours,
+    begun: Collection[str],
 ) -> Connected:
+    """A session goes on with the symbols that it was begun with, whatever the file says by now."""
     from brokers.alpaca import AlpacaBroker
 
     broker = AlpacaBroker(
@@ -179,7 +181,7 @@ def _alpaca(
         fills_from=datetime.combine(hours.day, time(), UTC) - FILLS_BACK,
         tell=broker_log(folder),
     )
-    symbols = candidates(folder)
+    symbols = tuple(sorted(begun)) or candidates(folder)
     kind = "paper account" if access.paper else "real money"
     return Connected(broker, symbols, f"Alpaca, {kind}", broker.close)
 

@@ -6,24 +6,26 @@ Rebuilt from events at any time: a session's decisions name its orders, their st
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from aggregates.market import Bar
 from aggregates.money import plain
-from aggregates.order import FINAL, Order, order_stream
+from aggregates.order import Order
 from aggregates.session import Session
 from config.calendar import SessionHours
 from eventstore.application import Store
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
+from runtime.order_book import OrderBook
 from strategies.protocol import Holding, minute_of
 
 _ZERO = Decimal(0)
 _CASH_ROLES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
 _BEFORE, _TODAY, _NOW = 0, 1, 2  # places of the dates that the totals are kept for
+_OWNER_ROLES = ("opening_equity", "owner_draws")
 _RESULT_ROLES = ("gain_short_term", "gain_long_term", "commissions", "fees", "rounding")
 
 
@@ -33,21 +35,22 @@ class Booked(NamedTuple):
     cash_float: Decimal
     cash: Decimal
     cash_before: Decimal
+    brought_in: Decimal
     realized: Decimal
     cost: Decimal
 
 
-class Desk:
+class Desk(OrderBook):
     """Trading positions and open orders of one session. ``bars`` holds the last bar by symbol.
 
-    The ledger must be caught up before a figure is asked for.
+    An order of the long-term holdings that a session's decision names (a sale by hand) is carried
+    and counts in no figure. The ledger must be caught up before a figure is asked for.
     """
 
     def __init__(self, store: Store, books: LedgerQueries, hours: SessionHours) -> None:
-        self._store, self._books = store, books
-        self.hours = hours
+        super().__init__(store, hours)
+        self._books = books
         self._before = AsOf(date=hours.day - timedelta(days=1))
-        self.orders: dict[str, Order] = {}
         self.bars: dict[str, Bar] = {}
         self.bars_read_at: datetime | None = None
         self._signal_prices: dict[str, Decimal] = {}
@@ -85,22 +88,17 @@ class Desk:
 
     def refresh(self, order_id: str) -> Order:
         """Read one order again, after an event of it."""
-        order = self.orders[order_id] = self._store.load(Order, order_stream(order_id))
         self._holdings = None
-        return order
+        return super().refresh(order_id)
 
-    def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Orders that can still change, in the order of intent."""
-        return [
-            order
-            for order in self.orders.values()
-            if order.state not in FINAL and symbol in (None, order.terms.symbol)
-        ]
+    def _trading(self, orders: Iterable[Order]) -> list[Order]:
+        return [order for order in orders if order.terms.sleeve == "trading"]
 
     @property
     def symbols(self) -> set[str]:
-        """Everything that is held or on order."""
-        return {o.terms.symbol for o in self.open_orders()} | set(self.holdings())
+        """Everything that trading holds or has on order."""
+        on_order = {o.terms.symbol for o in self._trading(self.open_orders())}
+        return on_order | set(self.holdings())
 
     # -- holdings --------------------------------------------------------------------------
 
@@ -118,7 +116,7 @@ class Desk:
         for symbol, position in self._carried.items():
             quantity[symbol] = bought[symbol] = position.quantity
             value[symbol], since[symbol] = position.cost, self.hours.open
-        for order in self.orders.values():
+        for order in self._trading(self.orders.values()):
             if order.first_filled_at is None:
                 continue
             symbol, filled = order.terms.symbol, order.filled.decimal
@@ -150,7 +148,7 @@ class Desk:
     def _pending_buys(self) -> list[tuple[Order, Decimal]]:
         """Entries under way with the value that they may still cost."""
         found = []
-        for order in self.open_orders():
+        for order in self._trading(self.open_orders()):
             if order.terms.side == "buy":
                 price = self.last_price(order.terms.symbol)
                 if price is None:  # after a restart no bar may be known yet
@@ -175,8 +173,11 @@ class Desk:
         return self._ledger().cash + self.market_value()
 
     def equity_at_open(self) -> Decimal:
-        """The same before the session: cash, and what was carried over at cost."""
-        return self._ledger().cash_before + sum((p.cost for p in self._carried.values()), _ZERO)
+        """The same before the session: cash, and what was carried over at cost. What the owner
+        brings in or draws on the day counts as there from its beginning: it is no result."""
+        booked = self._ledger()
+        carried = sum((p.cost for p in self._carried.values()), _ZERO)
+        return booked.cash_before + booked.brought_in + carried
 
     def realized_today(self) -> Decimal:
         """Result booked today: gains less commissions and fees; a loss is below 0."""
@@ -203,14 +204,20 @@ class Desk:
         totals, role = self._totals, self._mapping
         if totals.follow() or self._booked is None:
             cash = [role[name] for name in _CASH_ROLES]
-            result = [role[name] for name in _RESULT_ROLES]
             self._booked = Booked(
                 cash_float=totals.of(role["cash_float"], _NOW),
                 cash=sum((totals.of(code, _NOW) for code in cash), _ZERO),
                 cash_before=sum((totals.of(code, _BEFORE) for code in cash), _ZERO),
-                realized=sum(
-                    (totals.of(code, _BEFORE) - totals.of(code, _TODAY) for code in result), _ZERO
-                ),
+                brought_in=self._credited(_OWNER_ROLES),
+                realized=self._credited(_RESULT_ROLES),
                 cost=totals.of(self._cost_account, _NOW),
             )
         return self._booked
+
+    def _credited(self, roles: tuple[str, ...]) -> Decimal:
+        """What was booked to these accounts on the day, credits above 0."""
+        codes = [self._mapping[name] for name in roles]
+        return sum(
+            (self._totals.of(code, _BEFORE) - self._totals.of(code, _TODAY) for code in codes),
+            _ZERO,
+        )

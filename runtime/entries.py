@@ -42,8 +42,10 @@ class Entries:
 
         By the clock when all is known, not by the minute: a live quote is newer than its bars.
         """
-        sizing = self._size(signal)
-        inputs = self._inputs(signal, sizing, trades_today)
+        asset = self._asset(signal.symbol)
+        step = self._step(asset)
+        sizing = self._size(signal, step)
+        inputs = self._inputs(signal, asset, sizing, trades_today)
         at = self._bot.clock.now()
         context = RiskContext(
             settings=self._bot.settings,
@@ -54,10 +56,15 @@ class Entries:
             inputs=inputs,
         )
         text = inputs.as_text() | (_sized(sizing) if sizing else {})
-        text["quantity_step"] = format(self._bot.broker.capabilities.quantity_step, "f")
+        text["quantity_step"] = format(step, "f")
         return Judged(at, inputs.quantity, check_entry(context), text)
 
-    def _size(self, signal: Signal) -> Sizing | None:
+    def _step(self, asset: Asset | None) -> Decimal:
+        """The smallest part of a share that can be bought; some are bought whole only."""
+        step = self._bot.broker.capabilities.quantity_step
+        return max(step, Decimal(1)) if asset is not None and not asset.fractionable else step
+
+    def _size(self, signal: Signal, step: Decimal) -> Sizing | None:
         if signal.price is None or signal.stop is None:
             return None
         settings = self._bot.settings
@@ -67,13 +74,14 @@ class Entries:
             cash_float=self._desk.cash_float(),
             price=signal.price,
             stop=signal.stop,
-            step=self._bot.broker.capabilities.quantity_step,
+            step=step,
             weight=weight_of(settings, signal.strategy),
         )
 
-    def _inputs(self, signal: Signal, sizing: Sizing | None, trades_today: int) -> RiskInputs:
+    def _inputs(
+        self, signal: Signal, asset: Asset | None, sizing: Sizing | None, trades_today: int
+    ) -> RiskInputs:
         desk, health, zero = self._desk, self._health, Decimal(0)
-        asset = self._asset(signal.symbol)
         quote = None
         with suppress(BrokerUnavailable):
             quote = self._bot.broker.quote(signal.symbol)

@@ -162,7 +162,8 @@ class Flatten:
 
     def _exit(self, symbol: str, at_broker: Decimal, reason: str) -> None:
         """Sell what both sides know of, unless an order that may still fill is at work."""
-        at_work = self._desk.open_orders(symbol)
+        ended = self._outbox.reports.ended_there  # only their executions are still to be told
+        at_work = [o for o in self._desk.open_orders(symbol) if o.terms.order_id not in ended]
         if at_work:
             for order in filter(self._is_stuck, at_work):
                 self._outbox.cancel(order, "nothing was filled")

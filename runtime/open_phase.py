@@ -27,6 +27,7 @@ from runtime.outbox import Outbox
 from runtime.reconciliation import Reconciler
 from strategies.protocol import Holding, Signal, Strategy, minute_of
 
+LISTEN = timedelta(seconds=1)  # how often news of open orders is looked at between two minutes
 OVERDUE = timedelta(minutes=5)  # after the end of monitoring: what is held still is escalated
 MARK_EVERY_MINUTES = 15  # how often open positions are valued for the equity curve
 # An order waits for the ledger alone. Pages read by themselves what the views on disk lack.
@@ -78,10 +79,28 @@ class OpenPhase:
         return "flat" if self._bot.settings.STRAT_OPEN_ENABLED else "disabled: judged, not traded"
 
     def _wait_until(self, minute: datetime) -> None:
-        """Until a minute's bars can be there: some brokers have them a little later."""
-        late = self._bot.broker.capabilities.bars_after
-        if (kill := self._guard.wait_until(minute + late)) is not None:
+        """Until a minute's bars can be there: some brokers have them a little later. While orders
+        are open, what the broker tells by itself is taken up meanwhile."""
+        broker, clock = self._bot.broker, self._bot.clock
+        due = minute + broker.capabilities.bars_after
+        while not broker.capabilities.simulated and self._desk.open_orders():
+            if (soon := clock.now() + LISTEN) >= due:
+                break
+            self._wait(soon)
+            if broker.news().orders:
+                self._reports()
+        self._wait(due)
+
+    def _wait(self, moment: datetime) -> None:
+        if (kill := self._guard.wait_until(moment)) is not None:
             raise KillAsked(kill)
+
+    def _reports(self) -> None:
+        """Fills and states of open orders, and another try at what has no answer."""
+        if self._outbox.read_fills():
+            self._bot.views.catch_up_ledger()
+        self._outbox.settle_open()
+        self._outbox.read_states()
 
     def block_entries(self, reason: str) -> None:
         """For the rest of this process; exits go on."""
@@ -96,10 +115,7 @@ class OpenPhase:
 
     def step(self, now: datetime) -> None:
         """One minute: reports, bars, exits, entries, marks. Raises KillAsked."""
-        if self._outbox.read_fills():
-            self._bot.views.catch_up_ledger()
-        self._outbox.settle_open()
-        self._outbox.read_states()
+        self._reports()
         self._health.look(now)
         self._fold_bars(now)
         if breach := loss_breached(self._desk, self._bot.settings):

@@ -15,15 +15,15 @@ from aggregates.order_messages import (
 )
 from brokers.port import BrokerOrder, Execution
 from config.clock import Clock
-from runtime.desk import Desk
 from runtime.dispatch import Dispatcher
 from runtime.errors import OVERTAKEN
+from runtime.order_book import OrderBook
 
 
 class OrderRecords:
     """Of the orders that one desk carries; each is read again after it was changed."""
 
-    def __init__(self, dispatch: Dispatcher, clock: Clock, desk: Desk, day: date) -> None:
+    def __init__(self, dispatch: Dispatcher, clock: Clock, desk: OrderBook, day: date) -> None:
         self._do, self._clock, self._desk, self._day = dispatch, clock, desk, day
 
     def record(self, kind: type, order: Order, what: str, **fields: str) -> Order:

@@ -49,15 +49,14 @@ def next_due(
     sessions: Sessions,
     now: datetime,
     done: Callable[[date], bool],
-    unfinished: date | None,
+    begun: SessionHours | None,
 ) -> Due | None:
     """The first session that is neither over nor done; one that was begun comes before all others.
 
-    ``unfinished`` is a day whose session was opened and not closed, whenever that was: the
-    supervisor goes on with it. None when no session lies within ``AHEAD``. TRADING_DAYS takes no
+    ``begun`` was opened and not closed, whenever that was: the supervisor goes on with it. None when no session lies within ``AHEAD``. TRADING_DAYS takes no
     day out: on a day that is not among them the bot judges and buys nothing.
     """
-    if unfinished is not None and (begun := sessions.session(unfinished)) is not None:
+    if begun is not None:
         return Due(now, begun)
     today = now.astimezone(UTC).date()
     for hours in sessions.sessions(today - DAY, today + AHEAD):

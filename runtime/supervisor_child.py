@@ -48,12 +48,12 @@ class SupervisorChild:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._alive()
+        self.alive()
 
     def adopt(self) -> int:
         """The process that trades already, if there is one; 0 otherwise."""
         self._adopted = trader(self._folder)
-        self._alive()
+        self.alive()
         return self._adopted
 
     def ended(self) -> int | None:
@@ -75,7 +75,8 @@ class SupervisorChild:
                 self._pulse, self._seen = pulse, time.monotonic()
         return time.monotonic() - self._seen
 
-    def _alive(self) -> None:
+    def alive(self) -> None:
+        """From now on it is waited for the next pulse."""
         self._seen = time.monotonic()
 
     def stop(self) -> None:

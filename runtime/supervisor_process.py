@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from types import FrameType
 
+from aggregates.control import STREAM, Control
 from aggregates.errors import TradeBotError
 from brokers.port import BrokerUnavailable, KeysRefused
 from config.clock import Clock, SystemClock
@@ -155,9 +156,11 @@ class SupervisorProcess:
     def _critical(self, bot: Bot, error: Exception) -> int:
         """An error that nobody foresaw: written down, then the kill switch (M14).
 
-        If that cannot be carried out, main starts the process again, which goes on with the kill.
+        If that cannot be carried out, or the day fails though it is killed, main starts the process
+        again after a pause, which goes on with the kill and the day's end.
         """
         now = self._clock.now()
+        again = bot.store.load(Control, STREAM).killed  # what failed once may fail at every start
         logs.log_error(self._folder, now, error, "The trading day failed; the kill switch follows.")
         reason = f"{type(error).__name__} in the trading loop; see error_tracebacks.log"
         self._say("FATAL", f"{reason}. Trading ends.", type(error).__name__)
@@ -166,7 +169,7 @@ class SupervisorProcess:
         except Exception as e:
             logs.log_error(self._folder, now, e, "The kill switch could not be carried out.")
             return FAILED
-        return OVER
+        return FAILED if again else OVER
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         """Told to end: between two steps, as soon as there is a wait."""

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from aggregates.control import STREAM, Control
 from aggregates.errors import TradeBotError
-from aggregates.session import Session, session_stream
+from aggregates.session import session_stream
+from config.calendar import SessionHours
 from config.clock import Clock
 from config.errors import ConfigError
 from config.paths import DataFolder
@@ -27,8 +28,7 @@ from runtime.control import ACTIONS, Flags
 from runtime.custody import Custody
 from runtime.dispatch import Dispatcher
 from runtime.guard import KillOrder
-from runtime.keys import key_ring
-from runtime.schedule import Due, Horizon, next_due
+from runtime.schedule import Due, Horizon, calendar_around, next_due
 from runtime.status import NextPhase, Status, heartbeat, write_status
 from runtime.supervisor_child import COMMAND, SupervisorChild
 from runtime.supervisor_process import OVER, REFUSED, TOLD
@@ -37,6 +37,8 @@ from runtime.watchdog import KillFlag, hung_after, take_over
 from security.keyfile import KeyFileError
 
 TICK_S = 0.2
+KILL_AGAIN_S = 2.0
+SESSIONS = 40  # so many are looked at for one that is not over
 PLAN_S = 30.0  # how often it is looked whether something else is due, and the status told anew
 FAULTS = (TradeBotError, KeyFileError, ConfigError, OSError)
 Say = Callable[[str, str], None]
@@ -78,7 +80,7 @@ class Trading:
         self._due: Due | None = None
         self._day: date | None = None  # of the supervisor that runs
         self._state = ""
-        self._planned_at = self._not_before = float("-inf")
+        self._planned_at = self._not_before = self._kill_tried = float("-inf")
         self._looked_at = time.monotonic()
         self._busy = False
         self._ending = Event()
@@ -97,10 +99,11 @@ class Trading:
         self._child.stop()
 
     def sound(self, longest_s: float) -> bool:
-        """Whether the thread has gone round lately; a kill that main carries out may take long."""
-        return self._busy or (
-            self._thread.is_alive() and time.monotonic() - self._looked_at < longest_s
-        )
+        """Whether the thread has gone round lately; a kill that main carries out may take long,
+        and beats the pulse of the supervisor whose work it does."""
+        if self._busy:
+            return self._child.silent_for() < hung_after(self._settings)
+        return self._thread.is_alive() and time.monotonic() - self._looked_at < longest_s
 
     def _run(self) -> None:
         while not self._ending.wait(TICK_S):
@@ -117,18 +120,34 @@ class Trading:
         """One look at flags, the supervisor, and the time."""
         if self._child.running:
             self._watch()
-        elif time.monotonic() >= self._not_before:
+        elif time.monotonic() >= self._not_before or self._kill_waits():
             self._between()
+
+    def _kill_waits(self) -> bool:
+        """A kill does not wait for the end of a pause, but is not tried without any either."""
+        now = time.monotonic()
+        if not self._folder.flag("kill").exists() or now < self._kill_tried + KILL_AGAIN_S:
+            return False
+        self._kill_tried = now
+        return True
 
     # -- while a supervisor runs -------------------------------------------------------------
 
     def _watch(self) -> None:
         if (code := self._child.ended()) is not None:
             self._after(code)
-        elif self._kill_flag.ignored():
+        elif self._kill_flag.ignored() and not self._kill_is_under_way():
             self._end_for(KillOrder("flag", "a kill that the supervisor did not take up"))
         elif self._child.silent_for() > hung_after(self._settings):
             self._end_for(KillOrder("watchdog", "the trading loop did not go on"))
+
+    def _kill_is_under_way(self) -> bool:
+        """Then a second one asks for nothing more, and is answered with the first."""
+        with closing(Feed(self._folder.events)) as feed:
+            last = feed.page(
+                topics=("Control.KillStarted", "Control.Killed"), newest_first=True, limit=1
+            )
+        return bool(last) and last[0].topic == "Control.KillStarted"
 
     def _end_for(self, order: KillOrder) -> None:
         self._say("ERROR", f"{order.reason}: the supervisor is ended, and its work taken over.")
@@ -168,6 +187,7 @@ class Trading:
             self._child.start(self._day)
 
     def _carry_out(self, order: KillOrder) -> None:
+        self._child.alive()
         self._busy = True
         try:
             flat = take_over(self._folder, self._clock, self._connect, order)
@@ -189,30 +209,41 @@ class Trading:
             state = KILLED
         elif facts.control.stopped:
             state = STOPPED  # sessions go on: what is held is watched, nothing is bought
-        given_up = facts.unfinished in self._given_up
         if facts.control.killed and facts.unfinished is None:
             self._due = None  # nothing could be traded until an admin resets the kill
         else:
-            unfinished = None if given_up else facts.unfinished
-            calendar = self._horizon.at(now)
-            self._due = next_due(self._settings, calendar, now, self._is_done, unfinished)
+            self._due = next_due(
+                self._settings, self._horizon.at(now), now, self._is_done, self._hours(facts)
+            )
         self._tell(ERROR if self._given_up else state, facts.control.entries_blocked, now)
+
+    def _hours(self, facts: Facts) -> SessionHours | None:
+        """Of the session that is not over; it may be older than what the schedule looks at."""
+        day = facts.unfinished
+        code = self._settings.EXCHANGE_CALENDAR
+        return calendar_around(code, day).session(day) if day is not None else None
 
     def _facts(self) -> Facts:
         with closing(Custody.open(self._folder, self._clock)) as custody:
             store = custody.store
             flags = Flags(self._folder, store, Dispatcher(store, "supervisor"), self._clock)
             self._kill = flags.look() or self._kill
-            return Facts(store.load(Control, STREAM), self._unfinished(custody))
+            return Facts(store.load(Control, STREAM), self._unfinished())
 
-    def _unfinished(self, custody: Custody) -> date | None:
-        with closing(Feed(self._folder.events, key_ring(self._folder))) as feed:
-            rows = feed.page(topics=("Session.Opened",), newest_first=True, limit=1)
-        if not rows:
-            return None
-        session = custody.store.load(Session, rows[0].originator_id)
-        day = date.fromisoformat(session.label)
-        return None if session.closed and self._is_kept(day) else day
+    def _unfinished(self) -> date | None:
+        """Of the last sessions the newest that is not over: it may be today's. What was given up
+        today is left for another."""
+        with closing(Feed(self._folder.events)) as feed:
+            opened, closed = (
+                [row.originator_id for row in feed.page(topics=(t,), newest_first=True, limit=n)]
+                for t, n in (("Session.Opened", SESSIONS), ("Session.Closed", 2 * SESSIONS))
+            )
+        for n, stream in enumerate(opened):
+            day = date.fromisoformat(stream.removeprefix(session_stream("")))
+            over = stream in closed and (n > 0 or self._is_kept(day))
+            if not over and day not in self._given_up:
+                return day
+        return None
 
     def _is_done(self, day: date) -> bool:
         return day in self._given_up or self._is_kept(day)

@@ -29,27 +29,33 @@ T = TypeVar("T")
 class WatchedBroker:
     """Implements ``brokers.port.Broker`` by another. ``beat`` is called with every answer.
 
-    ``unreachable_since`` (UTC) is None while the last question was answered.
+    Orders and prices may come from different machines, so each is noted by itself: prices that
+    still come do not hide that orders get no answer.
     """
 
     def __init__(self, broker: Broker, clock: Clock, beat: Callable[[], None]) -> None:
         self._broker, self._clock, self._beat = broker, clock, beat
-        self.unreachable_since: datetime | None = None
+        self._silent_since: dict[str, datetime] = {}
+
+    @property
+    def unreachable_since(self) -> datetime | None:
+        """UTC; None while the last question of each kind was answered."""
+        return min(self._silent_since.values(), default=None)
 
     @property
     def capabilities(self) -> Capabilities:
         return self._broker.capabilities
 
-    def _noted(self, ask: Callable[[], T]) -> T:
+    def _noted(self, ask: Callable[[], T], of: str = "orders") -> T:
         asked = self._clock.now()
         try:
             answer = ask()
         except (BrokerUnavailable, OutcomeUnknown):
-            self.unreachable_since = self.unreachable_since or asked
+            self._silent_since.setdefault(of, asked)
             raise
         finally:
             self._beat()
-        self.unreachable_since = None
+        self._silent_since.pop(of, None)
         return answer
 
     def self_check(self) -> Sequence[str]:
@@ -89,7 +95,7 @@ class WatchedBroker:
         self._noted(lambda: self._broker.cancel(client_order_id))
 
     def quote(self, symbol: str) -> Quote | None:
-        return self._noted(lambda: self._broker.quote(symbol))
+        return self._noted(lambda: self._broker.quote(symbol), "prices")
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
-        return self._noted(lambda: self._broker.bars(symbol, start, end))
+        return self._noted(lambda: self._broker.bars(symbol, start, end), "prices")

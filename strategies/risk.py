@@ -194,14 +194,15 @@ def quote_age(c: RiskContext) -> Finding:
 
 
 def spread(c: RiskContext) -> Finding:
-    """Spread ÷ signal price. A quote that is crossed or not above 0 is none."""
+    """Spread ÷ signal price, or how far the ask is above that price when this is more: either is
+    paid at once. A quote that is crossed or not above 0 is none."""
     limit, unit = c.settings.MAX_SPREAD_PCT, "fraction of price"
     price, bid, ask = c.inputs.price, c.inputs.bid, c.inputs.ask
     if bid is None or ask is None or not 0 < bid <= ask:
         return Finding(False, "no quote", as_text(limit), unit)
     if price is None or price <= 0:
         return Finding(False, "no price", as_text(limit), unit)
-    share = (Fraction(ask) - Fraction(bid)) / Fraction(price)
+    share = (Fraction(ask) - Fraction(min(bid, price))) / Fraction(price)
     return Finding(share <= Fraction(limit), _shown(share), as_text(limit), unit)
 
 

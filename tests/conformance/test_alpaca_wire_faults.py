@@ -198,6 +198,8 @@ def _assert_clean(call: Any) -> None:
         ({"account_blocked": None}, "account_blocked"),
         ({"status": "ACCOUNT_CLOSED"}, "ACCOUNT_CLOSED"),
         ({"currency": "EUR"}, "EUR"),
+        ({"shorting_enabled": True}, "sell short"),
+        ({"shorting_enabled": None}, "sell short"),
     ],
 )
 def test_an_account_that_cannot_trade_is_a_fault(

@@ -49,6 +49,16 @@ def test_a_supervisor_gets_alpaca_and_the_symbols_of_the_file(
         found.close()
 
 
+def test_a_session_that_was_begun_goes_on_with_its_symbols(
+    alpaca: Any, sessions: TradingCalendar, hours: SessionHours, tmp_path: Path
+) -> None:
+    found = connect(
+        DataFolder(tmp_path), ALPACA, alpaca.clock, sessions, hours, ("BRVO",), access=alpaca.access
+    )
+    found.close()
+    assert found.symbols == ("BRVO",)
+
+
 def test_refused_keys_are_said_at_the_first_question(
     alpaca: Any, sessions: TradingCalendar, hours: SessionHours, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from aggregates.capital import RecordDeposit
 from aggregates.market import Bar, Quote
 from aggregates.order_messages import IntendOrder, RecordFill
 from aggregates.session import Decide, OpenSession, Session, StartPhase, session_stream
@@ -79,6 +80,7 @@ class Between:
         self.silent = False  # nothing is answered
         self.told: list[Activity] = []
         self.halted = False
+        self.fractionable = True
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._broker, name)
@@ -101,8 +103,9 @@ class Between:
 
     def asset(self, symbol: str) -> Asset | None:
         return Asset(
-            symbol=symbol, tradable=True, fractionable=True, halted=True if self.halted else None
-        )
+            symbol=symbol, tradable=True, fractionable=self.fractionable,
+            halted=True if self.halted else None,
+        )  # fmt: skip
 
     def times(self, name: str) -> list[datetime]:
         return [at for asked, at in self.asked if asked == name]
@@ -233,6 +236,16 @@ class Rig:
                 quantity=D(quantity),
             )
         )  # fmt: skip
+
+    def deposit(self, amount: str) -> None:
+        self.bot.dispatch(
+            RecordDeposit(
+                at=self.clock.now(), effective_date=self.hours.day, reference=f"deposit-{amount}",
+                currency="USD", amount=D(amount), reason="test",
+            ),
+            command_id=f"deposit-{amount}",
+        )  # fmt: skip
+        self.bot.views.catch_up()
 
     def pass_minutes(self, minutes: int) -> None:
         self.clock.wait_until(self.clock.now() + minutes * MINUTE)

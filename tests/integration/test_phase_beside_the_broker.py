@@ -1,12 +1,14 @@
 """The open phase where books and broker differ, quotes fail, or a stop comes between."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from aggregates.control import RequestControl
-from brokers.port import BrokerUnavailable
+from brokers.port import BrokerUnavailable, News
 from runtime.entries import Entries, Judged
 from runtime.flatten import Flatten
 from runtime.guard import Unwatched
@@ -82,3 +84,64 @@ def test_a_stop_between_verdict_and_intent_is_a_refusal(
     assert decided.outcome == "refused"
     assert "CONTROL" in [v.rule for v in decided.verdicts if not v.passed]
     assert not rig.events("Order.Intended")
+
+
+def test_an_exit_goes_out_though_an_entry_that_has_ended_owes_its_executions(rig: Any) -> None:
+    rig.buy("ALFA", "10")
+    rig.order("second", "ALFA", "buy", "5")
+    rig.outbox.reports.ended_there.add("second")
+    Flatten(rig.bot, rig.desk, rig.outbox)._exit("ALFA", Decimal(10), "kill switch")
+    (sale,) = [o for o in rig.desk.orders.values() if o.terms.side == "sell"]
+    assert (sale.state, sale.terms.quantity) == ("accepted", Decimal(10))
+
+
+def test_what_is_not_sold_in_parts_is_bought_whole(rig: Any) -> None:
+    rig.pass_minutes(40)
+    phase, strategy = phase_of(rig)
+    strategy.analysis_volume = lambda _symbol: 10**6  # type: ignore[method-assign]
+    signal = Signal(
+        strategy="OPEN", symbol="ALFA", kind="entry", reason="test", price=Decimal("99.97"),
+        stop=Decimal(98), inputs={},
+    )  # fmt: skip
+    in_parts = phase._judge.judge(signal, 0)
+    rig.broker.fractionable = False
+    whole = phase._judge.judge(signal, 0)
+    assert in_parts.quantity % 1 > 0
+    assert whole.quantity == int(in_parts.quantity)
+    assert whole.inputs["quantity_step"] == "1"
+
+
+def test_a_deposit_on_the_day_itself_is_equity_at_its_open_and_no_result(rig: Any) -> None:
+    before = rig.desk.equity_at_open()
+    rig.deposit("5000.00")
+    assert rig.desk.equity_at_open() == before + 5000
+    assert rig.desk.result_today() == 0
+
+
+def test_a_fill_that_the_broker_tells_by_itself_is_booked_before_the_next_minute(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.order("first", "ALFA", "buy", "10")
+    rig.pass_minutes(1)
+    phase, _ = phase_of(rig)
+    live = msgspec.structs.replace(rig.broker.capabilities, simulated=False)
+    monkeypatch.setattr(type(rig.broker), "capabilities", live, raising=False)
+    told = (rig.simulated.order(rig.desk.orders["first"].terms.client_order_id),)
+    rig.broker.news = lambda: News(orders=told, ask=False)
+    due = rig.clock.now() + timedelta(minutes=2)
+    filled_at: list[datetime] = []
+    monkeypatch.setattr(
+        rig.clock, "wait_until", _noting(rig, filled_at, type(rig.clock).wait_until)
+    )
+    phase._wait_until(due)
+    assert rig.clock.now() == due
+    assert filled_at[0] < due - timedelta(seconds=50)
+
+
+def _noting(rig: Any, filled_at: list[datetime], wait: Any) -> Any:
+    def wait_until(moment: datetime) -> None:
+        if rig.desk.orders["first"].filled.units:
+            filled_at.append(rig.clock.now())
+        wait(rig.clock, moment)
+
+    return wait_until

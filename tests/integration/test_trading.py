@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from aggregates.control import STREAM, Control, Killed, KillStarted
+from aggregates.control import STREAM, Control, Killed, KillStarted, StartKill
+from aggregates.session import OpenSession
 from config.clock import VirtualClock
 from config.paths import DataFolder
 from config.settings import demo_settings
 from eventstore.feed import Feed
 from runtime import logs
 from runtime.custody import Custody
+from runtime.guard import KillOrder
 from runtime.keys import key_ring
 from runtime.log_files import log_path
 from runtime.settings_change import current_settings
@@ -128,6 +130,75 @@ def test_a_loop_that_hangs_is_ended_and_the_kill_carried_out(
     told = read_status(folder)
     assert told is not None
     assert told.next_phase is None  # until an admin resets it, no session is begun
+
+
+def test_a_kill_is_not_kept_waiting_by_a_pause_after_a_failure(
+    folder: DataFolder, trading: Any
+) -> None:
+    one, said = trading(FAILS)
+    tick(one, lambda: said)
+    one._not_before = time.monotonic() + 3600
+    folder.flag("kill").touch()
+    tick(one, lambda: events(folder, Killed))
+
+
+def test_a_take_over_is_sound_while_it_beats_and_not_for_ever(
+    folder: DataFolder, trading: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = trading(HANGS)
+    monkeypatch.setattr("runtime.trading.hung_after", lambda _settings: 0.3)
+    heard: list[bool] = []
+
+    def hanging(*_given: object) -> bool:
+        heard.append(one.sound(60.0))
+        time.sleep(0.4)
+        heard.append(one.sound(60.0))
+        folder.pulse.parent.mkdir(exist_ok=True, parents=True)
+        folder.pulse.touch()
+        heard.append(one.sound(60.0))
+        return True
+
+    monkeypatch.setattr("runtime.trading.take_over", hanging)
+    one._carry_out(KillOrder("flag", "test"))
+    assert heard == [True, False, True]
+
+
+def opened(folder: DataFolder, *days: date) -> None:
+    with closing(Custody.open(folder, VirtualClock(IN_SESSION))) as custody:
+        for day in days:
+            at = datetime.combine(day, IN_SESSION.time(), UTC)
+            session = OpenSession(
+                at=at, effective_date=day, label=day.isoformat(), opens_at=at,
+                closes_at=at + timedelta(hours=1), symbols=("ALFA",), settings_position=1,
+            )  # fmt: skip
+            custody.record(session, actor="test", command_id=f"open:{day}")
+
+
+def test_every_session_that_was_left_is_ended_the_newest_first_however_old(
+    folder: DataFolder, trading: Any
+) -> None:
+    """One is older than the two months that the schedule looks at."""
+    opened(folder, date(2025, 3, 3), date(2025, 6, 30))
+    one, _ = trading(f"import sys; open(sys.argv[2] + '/ran', 'a').write(sys.argv[4]); {REFUSES}")
+    tick(one, lambda: len(one._given_up) == 3)
+    assert (folder.root / "ran").read_text() == "2025-06-302025-03-032025-07-03"
+
+
+def test_a_second_kill_does_not_end_the_one_that_is_under_way(
+    folder: DataFolder, trading: Any
+) -> None:
+    one, said = trading(HANGS)
+    tick(one, lambda: one._child.running)
+    with closing(Custody.open(folder, VirtualClock(IN_SESSION))) as custody:
+        kill = StartKill(at=IN_SESSION, effective_date=DAY, source="page", reason="first")
+        custody.record(kill, actor="test", command_id="kill")
+    folder.flag("kill").touch()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        one.tick()
+        time.sleep(0.05)
+    assert one._child.running
+    assert said == []
 
 
 def test_a_log_that_cannot_be_written_is_said_in_the_status(

@@ -266,8 +266,13 @@ def test_spread_over_the_signal_price(ask: str, passed: bool, value: str) -> Non
 
 def test_the_spread_is_measured_by_the_signal_price_not_by_the_quote() -> None:
     wide = {"bid": D(200), "ask": D(203)}  # 1.5 % of 200
-    assert says("MAX_SPREAD_PCT", **wide)[:2] == (False, "0.030000")
+    assert says("MAX_SPREAD_PCT", **wide)[:2] == (False, "1.030000")
     assert says("MAX_SPREAD_PCT", **wide, price=D(200))[:2] == (True, "0.015000")
+
+
+def test_an_ask_far_above_the_signal_price_counts_as_spread_though_the_bid_is_near_it() -> None:
+    absurd = {"bid": D("102.99"), "ask": D(103)}
+    assert says("MAX_SPREAD_PCT", **absurd) == (False, "0.030000", "0.015")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def at(text: str) -> datetime:
 
 
 def due(now: str, done: set[date] | None = None, unfinished: date | None = None) -> tuple[str, str]:
-    found = next_due(SETTINGS, YEAR, at(now), (done or set()).__contains__, unfinished)
+    begun = YEAR.session(unfinished) if unfinished else None
+    found = next_due(SETTINGS, YEAR, at(now), (done or set()).__contains__, begun)
     assert found is not None
     return f"{found.at:%Y-%m-%d %H:%M}", f"{found.hours.day}"
 
