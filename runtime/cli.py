@@ -80,9 +80,12 @@ def journal(
     from runtime import cli_read
 
     queries = open_queries(data_dir)
-    entries = queries.journal(
-        queries.moment(as_of, known_at), since=since, account=account, limit=limit or -1
-    )
+    moment = queries.moment(as_of, known_at)
+    if account is not None and queries.account(account, moment) is None:
+        raise click.UsageError(
+            f"There is no account {account} then; `tbot chart` lists those there are."
+        )
+    entries = queries.journal(moment, since=since, account=account, limit=limit or -1)
     cli_read.journal(entries, form)
 
 

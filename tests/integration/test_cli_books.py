@@ -145,6 +145,13 @@ def test_bad_usage_exits_2_and_says_what_is_allowed(
     assert words in result.stderr
 
 
+def test_an_account_that_does_not_exist_is_an_error_and_no_empty_journal(tbot: Tbot) -> None:
+    unknown = tbot("journal", "--account", "9999")
+    assert unknown.exit_code == 2
+    assert "There is no account 9999 then; `tbot chart` lists those there are." in unknown.output
+    assert tbot("journal", "--account", "1110.SPY").exit_code == 0
+
+
 def test_a_month_a_quarter_or_a_year_is_its_last_day(tbot: Tbot) -> None:
     for period, last in (
         ("2024-01", "2024-01-31"),
