@@ -162,14 +162,17 @@ class Flatten:
 
     def _exit(self, symbol: str, at_broker: Decimal, reason: str) -> None:
         """Sell what both sides know of, unless an order that may still fill is at work."""
-        ended = self._outbox.reports.ended_there  # only their executions are still to be told
-        at_work = [o for o in self._desk.open_orders(symbol) if o.terms.order_id not in ended]
+        reports, orders = self._outbox.reports, self._desk.open_orders(symbol)
+        # of those that have ended at the broker only executions are still to be told
+        at_work = [o for o in orders if o.terms.order_id not in reports.ended_there]
         if at_work:
             for order in filter(self._is_stuck, at_work):
                 self._outbox.cancel(order, "nothing was filled")
             return
         ours = self._desk.holdings().get(symbol)
-        quantity = min(at_broker, ours.quantity if ours else _ZERO)
+        sold = [o.terms.order_id for o in orders if o.terms.side == "sell"]
+        known = ours.quantity if ours else _ZERO
+        quantity = min(at_broker, known - sum((reports.owed.get(i, _ZERO) for i in sold), _ZERO))
         if quantity > 0:
             self._sell(symbol, quantity, at_broker, reason)
 

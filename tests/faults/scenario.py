@@ -287,13 +287,26 @@ class Scenario:
         self.counts["kill switches"] += len(latched)
 
     def check_exits(self, events: list[Any]) -> None:
-        """Each exit sells exactly what is held: also after an entry that filled in parts."""
+        """Each exit sells exactly what is held: also after an entry that filled in parts. What an
+        earlier exit has sold, and is told later, is not sold again."""
         held: Counter[str] = Counter()
-        for e in events:
+        exits: dict[str, str] = {}
+        for n, e in enumerate(events):
             if e.topic == "Order.Filled":
                 held[e.symbol] += e.quantity if e.side == "buy" else -e.quantity  # type: ignore[assignment]
             if e.topic == "Order.Intended" and e.side == "sell":
-                assert e.quantity == held[e.symbol], f"{e.order_id} sells {e.quantity} of {held}"
+                earlier = {i for i, symbol in exits.items() if symbol == e.symbol}
+                told_later = sum(
+                    (
+                        later.quantity
+                        for later in events[n:]
+                        if later.topic == "Order.Filled" and later.order_id in earlier
+                    ),
+                    Decimal(0),
+                )
+                left = held[e.symbol] - told_later
+                assert e.quantity == left, f"{e.order_id} sells {e.quantity} of {left}"
+                exits[e.order_id] = e.symbol
                 self.counts["exits"] += 1
 
     def check_limits(self, events: list[Any]) -> None:
