@@ -7,6 +7,7 @@ repeated and what an answer means are ours (``alpaca_http``, ``alpaca_wire``, ``
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote as quoted
@@ -17,6 +18,7 @@ from alpaca.trading.client import TradingClient
 from aggregates.market import Bar, Quote
 from brokers.alpaca_data import AlpacaData
 from brokers.alpaca_fills import AlpacaFills
+from brokers.alpaca_halts import AlpacaHalts
 from brokers.alpaca_http import Keys, Tell, Wire
 from brokers.alpaca_orders import AlpacaOrders
 from brokers.alpaca_stream import AlpacaStream
@@ -41,6 +43,7 @@ from config.setting_forms import Secret
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how. Addresses are None for Alpaca's own; ``timeout_s`` is for each answer.
 
+    ``stream_url`` is that of trade updates; market data is streamed from ``data_url``, too.
     ``settle_s``: how long after an unclear answer an order may still turn up at Alpaca.
     """
 
@@ -57,7 +60,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlpacaBroker:
-    """Implements ``brokers.port.Broker``. For one thread; the stream runs in one of its own.
+    """Implements ``brokers.port.Broker``. For one thread; each stream runs in one of its own.
 
     ``fills_from`` is where executions begin (UTC): early enough for every order that is open.
     ``tell`` gets every request for the log; ``wake`` is called when the stream has news.
@@ -74,7 +77,7 @@ class AlpacaBroker:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         keys = Keys(access.key_id, access.secret)
-        self._clock = clock
+        self._clock, self._tell = clock, tell
         self._wire = Wire(keys, access.timeout_s, access.retries, clock, tell)
         self._client = TradingClient(
             keys.key_id.reveal(), keys.secret.reveal(), paper=access.paper, raw_data=True,
@@ -89,6 +92,7 @@ class AlpacaBroker:
         self._stream = AlpacaStream(
             keys, access.paper, access.stream_url, access.timeout_s, wake=wake
         )
+        self._halts = AlpacaHalts(keys, access.feed, access.data_url, access.timeout_s, clock)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,8 +144,12 @@ class AlpacaBroker:
         return sorted(found, key=lambda one: one.symbol)
 
     def asset(self, symbol: str) -> Asset | None:
+        """``halted`` by the market data stream, None where it has not said."""
+        self._watch_halts()
         path = f"/assets/{quoted(symbol, safe='')}"
-        return self._wire.find(f"about {symbol}", lambda: asset(self._client.get(path)))
+        found = self._wire.find(f"about {symbol}", lambda: asset(self._client.get(path)))
+        halted = self._halts.halted(symbol)
+        return None if found is None else msgspec.structs.replace(found, halted=halted)
 
     # --- orders -----------------------------------------------------------------------------
 
@@ -167,6 +175,7 @@ class AlpacaBroker:
 
     def news(self) -> News:
         """The first call opens the stream."""
+        self._watch_halts()
         self._stream.start()
         return self._stream.news()
 
@@ -176,9 +185,18 @@ class AlpacaBroker:
         return self._data.quote(symbol)
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
+        self._watch_halts()
         return self._data.bars(symbol, start, end)
 
+    def _watch_halts(self) -> None:
+        """From the first question on that a day of trading asks; what became of it is logged."""
+        self._halts.start()
+        for action in self._halts.said():
+            with suppress(Exception):  # a log that cannot be written never stops trading
+                self._tell(action)
+
     def close(self) -> None:
-        """End the stream and every connection; orders stay at Alpaca."""
+        """End the streams and every connection; orders stay at Alpaca."""
         self._stream.close()
+        self._halts.close()
         self._wire.close()

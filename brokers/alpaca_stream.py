@@ -8,23 +8,18 @@ silence.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from alpaca.trading.stream import TradingStream
 
 from brokers.alpaca_http import Keys, refuse_keys
+from brokers.alpaca_socket import PING_S, Ending, InThread, limits
 from brokers.alpaca_wire import exact_json, order
 from brokers.port import BrokerOrder, News
 
-PING_S = 5  # a connection that answers no ping for twice this long is given up
 MOST_KEPT = 10_000  # updates that nobody fetched; beyond it all are dropped, and "ask" says so
-
-_QUIET = logging.getLogger("tradebot.alpaca.frames")
-_QUIET.setLevel(logging.WARNING)  # at debug, websockets logs every frame: the keys are in one
 
 
 class AlpacaStream:
@@ -44,28 +39,17 @@ class AlpacaStream:
         self._orders: list[BrokerOrder] = []
         self._ask, self._refused = True, False
         self._wake = wake
-        limits = {
-            "ping_interval": ping_s, "ping_timeout": 2 * ping_s, "open_timeout": timeout_s,
-            "close_timeout": 1, "max_queue": 1024, "logger": _QUIET,
-        }  # fmt: skip
-        self._socket = _Socket(self, keys, paper, url, limits, timeout_s)
-        self._thread: threading.Thread | None = None
+        socket = _Socket(self, keys, paper, url, ping_s, timeout_s)
+        self._running = InThread(socket, "alpaca-stream")
         self.listening = threading.Event()  # set while Alpaca has confirmed that it tells us
 
     def start(self) -> None:
         """Connect, and connect again whenever it ends; returns at once."""
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._socket.run, name="alpaca-stream", daemon=True
-            )
-            self._thread.start()
+        self._running.start()
 
     def close(self) -> None:
         """End the connection; waits for a few seconds at most."""
-        if self._thread is not None:
-            self._socket.end()
-            self._thread.join(5)
-            self._thread = None
+        self._running.close()
 
     def news(self) -> News:
         """Everything since the last call, in order of arrival. Raises KeysRefused."""
@@ -116,35 +100,25 @@ class AlpacaStream:
             self._ask = True
 
 
-class _Socket(TradingStream):
-    """alpaca-py's connection and reconnection; what comes in goes to ``hear`` unparsed.
+class _Socket(Ending, TradingStream):
+    """Its own loop would parse prices as floats and drop a message whose handler raises."""
 
-    Its own loop parses prices as floats and drops a message whose handler raises.
-    """
-
-    _ws: Any
-    _loop: Any
-    _stop_stream_event: Any
+    _owner: AlpacaStream
 
     def __init__(
-        self, owner: AlpacaStream, keys: Keys, paper: bool, url: str | None,
-        limits: dict[str, Any], timeout_s: float,
+        self, owner: AlpacaStream, keys: Keys, paper: bool, url: str | None, ping_s: float,
+        timeout_s: float,
     ) -> None:  # fmt: skip
         super().__init__(
             keys.key_id.reveal(), keys.secret.reveal(), paper=paper, raw_data=True,
-            url_override=url or "", websocket_params=limits,
+            url_override=url or "", websocket_params=limits(ping_s, timeout_s),
         )  # fmt: skip
-        self._owner, self._timeout_s, self._ending = owner, timeout_s, False
+        self._owner, self._timeout_s = owner, timeout_s
         self._reconnect_min_backoff = min(1.0, timeout_s)
         self.subscribe_trade_updates(self._never)
 
     async def _never(self, _update: Any) -> None:
         raise NotImplementedError  # only there because alpaca-py wants a handler to subscribe
-
-    async def _start_ws(self) -> None:
-        self._should_run = not self._ending  # asked to end before there was a connection
-        if self._should_run:
-            await super()._start_ws()  # type: ignore[no-untyped-call]
 
     async def _auth(self) -> None:
         try:
@@ -153,30 +127,3 @@ class _Socket(TradingStream):
             if str(e) == "failed to authenticate":  # not an answer that cannot be read
                 self._owner.keys_refused()
             raise
-
-    async def _consume(self) -> None:
-        try:
-            while not self._ending:
-                self._owner.hear(await self._ws.recv())
-                self._data_received = True
-            await self.close()
-        finally:
-            self._owner.ended()
-
-    def end(self) -> None:
-        """From another thread; quick, also while it waits to connect again."""
-        self._ending, self._should_run = True, False
-        if self._loop is not None:
-            with suppress(RuntimeError):  # it has ended meanwhile
-                self._loop.call_soon_threadsafe(self._stop)
-
-    def _stop(self) -> None:
-        if self._stop_stream_event is not None:
-            self._stop_stream_event.set()
-        if self._ws is not None:
-            self._closing = asyncio.ensure_future(_shut(self._ws))
-
-
-async def _shut(connection: Any) -> None:
-    with suppress(Exception):  # it may have ended without us
-        await connection.close()

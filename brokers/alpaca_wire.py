@@ -121,7 +121,7 @@ def position(raw: Any) -> BrokerPosition:
 
 
 def asset(raw: Any) -> Asset:
-    """``halted`` stays unknown: Alpaca tells of trading halts on its data stream only."""
+    """``halted`` stays unknown: trading halts are told on the market data stream only."""
     row = _object(raw, "asset")
     tradable, fractionable = row.get("tradable"), row.get("fractionable")
     if not isinstance(tradable, bool) or not isinstance(fractionable, bool):

@@ -6,10 +6,12 @@ It is the other side, never rebuilt from our events. Units are those of ``simula
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class SimulatedStore:
     def __init__(self, file: Path, starting_cash: Money) -> None:
         self._file, self._currency = file, starting_cash.currency
         self._db = open_file(file, starting_cash)
+        self._executions: list[Execution] = []  # as read so far
 
     def close(self) -> None:
         self._db.close()
@@ -191,6 +194,12 @@ class SimulatedStore:
         ]  # fmt: skip
 
     def executions_since(self, sequence: int) -> list[Execution]:
+        """Executions are never changed, so each is read once however often all are asked for."""
+        known = self._executions
+        known += self._read_executions(known[-1].sequence if known else 0)
+        return known[bisect_right(known, sequence, key=attrgetter("sequence")) :]
+
+    def _read_executions(self, sequence: int) -> list[Execution]:
         rows = self._db.execute(
             "SELECT sequence, order_number, client_order_id, symbol, side, e.quantity, price,"
             " commission, fees, net_amount, executed_at, settles_on FROM executions AS e"

@@ -141,8 +141,8 @@ class Day:
         first = self.hours.open - timedelta(days=7)
         return AlpacaBroker(access, self.clock, self.calendar, fills_from=first, tell=self._told)
 
-    def _told(self, _action: ApiAction) -> None:
-        self.answered += 1
+    def _told(self, action: ApiAction) -> None:
+        self.answered += action.method != "STREAM"
 
     def quiet(self) -> None:
         """What was given up here has arrived there, as it has long before virtual seconds pass."""
@@ -241,6 +241,7 @@ class Day:
     def _halt(self, symbol: str, began: datetime) -> None:
         def halted(yes: bool) -> None:
             self.books.assets[symbol]["tradable"] = not yes
+            self.server.status(symbol, "H" if yes else "T")
 
         self.counts["halts"] += 1
         self.clock.at(began, lambda: halted(True))

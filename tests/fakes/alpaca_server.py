@@ -1,11 +1,11 @@
-"""A fake Alpaca over real sockets: orders, account, market data and the trade stream on one port.
+"""A fake Alpaca over real sockets: orders, account, market data and both streams on one port.
 
 Faults are put in with `fault` and come true for the next requests that they are meant for. The
 books beside this file are what is true; what a fault answers may not be.
 """
 
+import importlib.util
 import json
-import logging
 import socket
 import struct
 import threading
@@ -14,16 +14,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from websockets.exceptions import WebSocketException
-from websockets.frames import Opcode
-from websockets.http11 import Request
-from websockets.server import ServerProtocol
+import msgspec
 
-_QUIET = logging.getLogger("tests.fake_alpaca")
-_QUIET.setLevel(logging.WARNING)
+_beside = Path(__file__).with_name("alpaca_streams.py")  # these files are no package
+_spec = importlib.util.spec_from_file_location("helper_alpaca_streams", _beside)
+assert _spec is not None
+assert _spec.loader is not None
+streams = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(streams)
 
 KEYS = ("canary-key-id-0001", "canary-secret-0002")
 
@@ -67,7 +69,9 @@ class AlpacaServer:
         self.stream_mode = "plain"  # or "lost", "garbled", "twice"
         self.bars: dict[str, list[dict[str, Any]]] = {}
         self.quotes: dict[str, dict[str, Any]] = {}
-        self.streams: list[Stream] = []
+        self.streams: list[Any] = []
+        self.data_streams: list[Any] = []
+        self.refuse_data = self.refuse_statuses = ""  # Alpaca's words of an error
         self.refuse_streams = False
         self.hold_streams = False  # connected, and then without a word
         self.ended = threading.Event()
@@ -93,6 +97,7 @@ class AlpacaServer:
     def close(self) -> None:
         self.ended.set()
         self.drop_streams()
+        self.drop_data_streams()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -168,6 +173,23 @@ class AlpacaServer:
         for stream in list(self.streams):
             stream.send(frame)
 
+    def drop_data_streams(self) -> None:
+        for stream in list(self.data_streams):
+            stream.drop()
+
+    def status(self, symbol: str, code: str, reason: str = "", tape: str = "C") -> None:
+        """A trading status, as the exchange tells it to whoever listens."""
+        told = {
+            "T": "s", "S": symbol, "sc": code, "sm": "", "rc": reason, "rm": "", "z": tape,
+            "t": self.books.now(),
+        }  # fmt: skip
+        self.say_data(msgspec.msgpack.encode([told]))
+
+    def say_data(self, frame: str | bytes) -> None:
+        for stream in list(self.data_streams):
+            if stream.listening:
+                stream.send(frame)
+
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         """What Alpaca would say; the books change here and nowhere else."""
         books = self.books
@@ -242,12 +264,18 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body go apart: the client would wait 40 ms for both
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # whoever asked was killed
+            super().handle()
+
     def log_message(self, *_: Any) -> None:
         """Silent."""
 
     def do_GET(self) -> None:
         if self.path == "/stream":
-            Stream(self).serve()
+            streams.Stream(self).serve()
+        elif self.path == "/v2/iex":
+            streams.DataStream(self).serve()
         else:
             self._go()
 
@@ -330,82 +358,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-class Stream:
-    """One websocket. ``mute`` stops reading and writing, pongs included, with the socket open."""
-
-    def __init__(self, handler: _Handler) -> None:
-        self._socket, self._fake = handler.connection, handler.fake
-        self._protocol = ServerProtocol(logger=_QUIET)  # its frames hold the keys
-        self._lock = threading.Lock()
-        self.mute = self.listening = False
-        head = handler.raw_requestline + bytes(handler.headers) + b""
-        self._protocol.receive_data(head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
-        handler.close_connection = True
-
-    def serve(self) -> None:
-        with self._lock:
-            for request in self._protocol.events_received():
-                assert isinstance(request, Request)
-                self._protocol.send_response(self._protocol.accept(request))
-            self._flush()
-        self._fake.streams.append(self)
-        self._socket.settimeout(0.02)
-        try:
-            while not self._fake.ended.is_set():
-                if self.mute:
-                    self._fake.ended.wait(0.02)
-                elif not self._read():
-                    return
-        except OSError:
-            return
-        finally:
-            self._fake.streams.remove(self)
-
-    def _read(self) -> bool:
-        try:
-            data = self._socket.recv(65536)
-        except TimeoutError:
-            return True
-        with self._lock:
-            if data:
-                self._protocol.receive_data(data)
-            frames = self._protocol.events_received()
-            self._flush()
-        for frame in frames:
-            if getattr(frame, "opcode", None) is Opcode.TEXT:
-                self._said(json.loads(frame.data))  # type: ignore[union-attr]
-        return bool(data) and not self._protocol.close_expected()
-
-    def _said(self, message: dict[str, Any]) -> None:
-        if self._fake.hold_streams:
-            return
-        if message["action"] == "authenticate":
-            given = (message["data"]["key_id"], message["data"]["secret_key"])
-            fine = given == self._fake.keys and not self._fake.refuse_streams
-            status = "authorized" if fine else "unauthorized"
-            self._reply("authorization", {"status": status, "action": "authenticate"})
-        elif message["action"] == "listen":
-            self.listening = True  # first: what changes after the reply must be told
-            self._reply("listening", {"streams": message["data"]["streams"]})
-
-    def _reply(self, stream: str, data: dict[str, Any]) -> None:
-        self.send(json.dumps({"stream": stream, "data": data}))
-
-    def send(self, frame: str) -> None:
-        if self.mute:
-            return
-        with self._lock, suppress(OSError, WebSocketException):  # it may have ended meanwhile
-            self._protocol.send_text(frame.encode())
-            self._flush()
-
-    def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._socket.sendall(data)
-
-    def drop(self) -> None:
-        """Without a word."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
