@@ -75,6 +75,15 @@ class ClosePeriod(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class ExpectBooks(Command, frozen=True, kw_only=True):
+    """Carry the rest of the batch out only while ``position`` is the newest event: what a person
+    was shown before then is what is recorded. It leads to no event of its own."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"at", "effective_date", "position"})
+
+    position: int
+
+
 class UnitMovement(NamedTuple):
     """Units of one cost pool that moved, in 1e-9; a split has a ratio instead of units."""
 

@@ -7,13 +7,17 @@ same entry cannot be booked twice.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from aggregates.base import Aggregate, Command, Event, check, record, topic
 from aggregates.money import Money
 
 Purpose = Literal["draw", "payroll", "income_tax"]
 Purse = Literal["float", "tax_reserve", "payroll_reserve", "reinvestment_pool"]
+Reserve = Literal["tax_reserve", "payroll_reserve"]
+
+# What was set aside stays set aside: a reserve pays what it is kept for, or is released.
+KEPT_FOR: dict[Purse, Purpose] = {"tax_reserve": "income_tax", "payroll_reserve": "payroll"}
 
 
 def capital_stream(reference: str) -> str:
@@ -78,12 +82,24 @@ class RoundingSettled(_Entry, frozen=True, kw_only=True):
     gained: bool
 
 
-@topic("Capital.Earmarked")
+@topic("Capital.Earmarked", schema_version=2)
 class CapitalEarmarked(_Entry, frozen=True, kw_only=True):
-    """Cash moved between the purses of the one account: a transfer, never an expense."""
+    """Cash moved between the purses of the one account: a transfer, never an expense.
+
+    ``context`` tags its postings: tax-reserve, payroll, reinvestment; empty: an earmark by hand.
+    """
 
     purse_from: Purse
     purse_to: Purse
+    context: str
+
+
+@topic("Capital.ReserveReleased")
+class ReserveReleased(_Entry, frozen=True, kw_only=True):
+    """Cash of a reserve is cash float again: an override, as ``confirmed`` was typed for it."""
+
+    purse_from: Reserve
+    confirmed: str
 
 
 class _Record(Command, frozen=True, kw_only=True):
@@ -128,8 +144,23 @@ class RecordRounding(_Record, frozen=True, kw_only=True):
 
 
 class Earmark(_Record, frozen=True, kw_only=True):
+    added: ClassVar[frozenset[str]] = frozenset({"context"})
+
     purse_from: Purse
     purse_to: Purse
+    context: str = ""
+
+
+class ReleaseReserve(_Record, frozen=True, kw_only=True):
+    """``confirmed`` is what a person typed: ``release_words`` of the amount."""
+
+    purse_from: Reserve
+    confirmed: str
+
+
+def release_words(amount: Decimal, currency: str) -> str:
+    """What is typed to release that amount, such as "RELEASE 1500.00 USD"."""
+    return f"RELEASE {Money.of(amount, currency).decimal:f} {currency}"
 
 
 class CapitalEntry(Aggregate):
@@ -141,6 +172,12 @@ class CapitalEntry(Aggregate):
 
     def withdraw(self, c: RecordWithdrawal) -> None:
         self.check_new(c)
+        kept_for = KEPT_FOR.get(c.purse, c.purpose)
+        check(
+            c.purpose == kept_for,
+            f"{c.reference}: the {_words(c.purse)} pays {_words(kept_for)} only. Nothing was "
+            "booked; withdraw from the float, or release the reserve first.",
+        )
         self.emit(record(CapitalWithdrawn, c))
 
     def dividend(self, c: RecordDividend) -> None:
@@ -175,7 +212,23 @@ class CapitalEntry(Aggregate):
     def earmark(self, c: Earmark) -> None:
         self.check_new(c)
         check(c.purse_from != c.purse_to, f"{c.reference}: the two purses are the same.")
+        check(
+            c.purse_from not in KEPT_FOR,
+            f"{c.reference}: what is in the {_words(c.purse_from)} stays there until it is paid "
+            "out for what it is kept for, or released. Nothing was booked.",
+        )
         self.emit(record(CapitalEarmarked, c))
+
+    def release(self, c: ReleaseReserve) -> None:
+        """An override: the money goes back to the float, and to nothing else."""
+        self.check_new(c)
+        check(c.purse_from in KEPT_FOR, f"{c.reference}: only a reserve can be released.")
+        wanted = release_words(c.amount, c.currency)
+        check(
+            c.confirmed == wanted,
+            f"{c.reference}: a release is confirmed by typing {wanted}. Nothing was released.",
+        )
+        self.emit(record(ReserveReleased, c))
 
     def check_new(self, c: _Record) -> None:
         check(self.version == 0, f"{c.reference} is booked already; nothing was booked again.")
@@ -187,3 +240,7 @@ class CapitalEntry(Aggregate):
 
     def apply(self, event: Event) -> None:
         """The version alone tells that the reference is taken."""
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

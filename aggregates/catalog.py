@@ -8,6 +8,9 @@ from aggregates import (
     chart_of_accounts,
     configuration,
     control,
+    holdings,
+    holdings_plan,
+    holdings_requests,
     instrument,
     keys,
     order_messages,
@@ -19,8 +22,9 @@ from aggregates import (
 from aggregates.base import TOPICS
 
 FAMILIES = (
-    books, capital, chart_of_accounts, configuration, control, instrument, keys, order_messages,
-    reconciliation, session, user_activity, users,
+    books, capital, chart_of_accounts, configuration, control, holdings, holdings_plan,
+    holdings_requests, instrument,
+    keys, order_messages, reconciliation, session, user_activity, users,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TOPICS"]

@@ -67,7 +67,10 @@ def lift(topic: str, version: int, payload: Payload) -> Payload:
     return payload
 
 
-# No event has a second version yet. The first one that gets it is registered here:
-#     register("Order.Filled", {1: _filled_with_venue})
+def _earmarked_by_hand(payload: Payload) -> Payload:
+    return payload | {"context": ""}
+
+
+register("Capital.Earmarked", {1: _earmarked_by_hand})
 
 check_complete()

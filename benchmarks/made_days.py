@@ -193,7 +193,11 @@ class MadeDay:
             InterestReceived: {},
             FeeCharged: {},
             CapitalWithdrawn: {"purse": "float", "purpose": "draw"},
-            CapitalEarmarked: {"purse_from": "float", "purse_to": "tax_reserve"},
+            CapitalEarmarked: {
+                "purse_from": "float",
+                "purse_to": "tax_reserve",
+                "context": "tax-reserve",
+            },
         }
         for kind, more in entries.items():
             if self.draw.random() < 0.05:

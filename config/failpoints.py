@@ -38,6 +38,16 @@ STEPS = {
     "kill.sold": "the broker said what is left, and it is not recorded",
     "kill.sale_recorded": "what is left is on disk, the switch is not latched",
     "kill.latched": "the switch is latched, and nobody was told",
+    # the long-term holdings; orders on their way are the outbox's
+    "holdings.batch_intended": "all orders of a batch are on disk, none was sent",
+    "holdings.batch_ended": "every order of a batch is over, what it came to is not recorded",
+    "holdings.marked": "the prices of the day are on disk, the account's value is not",
+    "holdings.measured": "gains and what is to be set aside are known, nothing is on disk",
+    "holdings.allocated": "gains, reserves and their steps are on disk, nothing is bought",
+    "holdings.step_done": "a step is on disk, the next one has not begun",
+    "rebalance.started": "the confirmed preview still held, none of its orders is intended",
+    "rebalance.sold": "the sales are over, no purchase is intended",
+    "rebalance.bought": "every order is over, the result is not recorded",
     # the simulated broker's own file
     "broker.lay.written": "tables and account are written, not committed",
     "broker.begun": "the write lock is held, nothing is written",

@@ -165,6 +165,10 @@ class DataFolder:
     def logs(self, identity: str) -> Path:
         return self.output(identity) / "logs"
 
+    def holdings_picture(self, identity: str) -> Path:
+        """Of a demo of the long-term holdings."""
+        return self.output(identity) / "holdings.svg"
+
     def summaries(self, identity: str) -> Path:
         return self.output(identity) / "summaries"
 

@@ -30,9 +30,9 @@ from exporters.ofx_models import (
 )
 from exporters.ofx_movements import Movement, MovementReader, quantity_text
 from exporters.ofx_values import unique_id
-from projections.ledger_bulk import LedgerBulk, Listing
+from projections.ledger_bulk import LedgerBulk
 from projections.ledger_queries import LedgerQueries
-from projections.ledger_records import AsOf, Books
+from projections.ledger_records import AsOf, Books, Listing
 from projections.performance_queries import PerformanceQueries, PriceMark
 
 

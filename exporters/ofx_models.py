@@ -19,8 +19,7 @@ from ofxtools.models.ofx import OFX
 from aggregates.money import from_scaled
 from exporters.ofx_movements import Movement
 from exporters.ofx_values import Fixed, fitted, noon, one_line, option_terms, unique_id, units_of
-from projections.ledger_bulk import Listing
-from projections.ledger_records import Books
+from projections.ledger_records import Books, Listing
 
 Version = Literal[102, 203]
 

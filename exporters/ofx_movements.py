@@ -20,8 +20,8 @@ from aggregates.money import (
     to_scaled,
 )
 from exporters.errors import ExportError
-from projections.ledger_bulk import BulkEntry, LedgerBulk, Listing
-from projections.ledger_records import AsOf, Books
+from projections.ledger_bulk import BulkEntry, LedgerBulk
+from projections.ledger_records import AsOf, Books, Listing
 
 PURSES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
 Kind = Literal["trade", "split", "transfer", "income", "cash"]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from aggregates.money import QUANTITY_SCALE, from_scaled
 from exporters.errors import ExportError
-from projections.ledger_bulk import Listing
+from projections.ledger_records import Listing
 
 # The OCC's symbol: root, expiry YYMMDD, C or P, strike in thousandths
 _OCC = re.compile(r"[A-Z0-9.]{1,6}(\d{2})(\d{2})(\d{2})([CP])(\d{8})")

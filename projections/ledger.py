@@ -19,6 +19,7 @@ from aggregates.capital import (
     FeeCharged,
     InterestReceived,
     MarginInterestCharged,
+    ReserveReleased,
     RoundingSettled,
     TaxWithheld,
 )
@@ -34,6 +35,7 @@ from projections.fill_facts import FillFacts, FillTerms, fill_facts, utc_text
 from projections.ledger_cost import CostBook
 from projections.ledger_rows import LINES, Cause, LedgerRows
 from projections.posting_rules import (
+    RESULT_ROLES,
     RULES,
     RULES_VERSION,
     Line,
@@ -53,6 +55,7 @@ CAPITAL_WORDS: dict[type[Event], str] = {
     MarginInterestCharged: "Margin interest",
     RoundingSettled: "Rounding",
     CapitalEarmarked: "Earmark",
+    ReserveReleased: "Reserve released",
 }
 _GAINS = ("gain_short_term", "gain_long_term")
 # Amounts above this are checked one by one: some sum of them might not fit into 64 bits.
@@ -126,13 +129,16 @@ class Ledger(Projection):
 
     def forget(self) -> None:
         """Read what the fold needs to know from the tables again."""
+        c = self.connection
+        self.rows.result_codes.clear()
+        self._use_chart(None)
+        charts = c.execute("SELECT coa_json FROM coa_metadata ORDER BY coa_version").fetchall()
+        for (text,) in charts:  # what old entries posted to still counts
+            self._use_chart(msgspec.json.decode(text, type=Chart))
         self.rows.forget()
         self.costs.forget()
-        c = self.connection
         books = c.execute("SELECT currency_code, exponent, broker_code FROM books").fetchone()
         self._currency, self._exponent, self.rows.broker = books or ("", 2, "")
-        newest = c.execute("SELECT coa_json FROM coa_metadata ORDER BY coa_version DESC").fetchone()
-        self._use_chart(msgspec.json.decode(newest[0], type=Chart) if newest else None)
         rules = c.execute("SELECT rules_version FROM rules ORDER BY position DESC").fetchone()
         self._use_rules(rules[0] if rules else 0)
         self._instruments = {}
@@ -154,6 +160,7 @@ class Ledger(Projection):
         self.rows.coa_version = chart.version if chart else 0
         self.rows.active = {a.code for a in chart.accounts if a.active} if chart else set()
         self.costs.mapping = self._mapping
+        self.rows.result_codes.update(self._mapping[role] for role in RESULT_ROLES if chart)
 
     # -- the books themselves --------------------------------------------------------------
 
@@ -275,9 +282,12 @@ class Ledger(Projection):
             lines += (posting := posting + 1, way.commissions, commission, 0)
         if fees:
             lines += (posting := posting + 1, way.fees, fees, 0)
+        result = short + long - commission - fees
         if residue := computed - cash:
-            role = self._rules.residue_role(residue)
-            lines += (posting + 1, self._mapping[role], residue, 0)
+            code = self._mapping[self._rules.residue_role(residue)]
+            lines += (posting + 1, code, residue, 0)
+            result -= residue * (code in rows.result_codes)  # rounding may be kept among the fees
+        rows.gained(number, account, result)
         if way.checked or max(gross, abs(cost), abs(cash), commission, fees) > CHECKED_ABOVE:
             rows.check(list(map(Line, lines[1::4], lines[2::4], lines[3::4])))
         rows.lines += lines
@@ -335,7 +345,7 @@ class Ledger(Projection):
             f"{words}: {e.reason}",
             self._rules.capital_lines(e, self._mapping, self._exponent),
             ticker=getattr(e, "symbol", ""),
-            context=words.lower(),
+            context=getattr(e, "context", "") or words.lower(),
             reference=e.reference,
         )
 

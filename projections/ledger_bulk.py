@@ -19,7 +19,7 @@ import msgspec
 from aggregates.chart_of_accounts import Account, Chart
 from projections.ledger_points import LedgerPoints, lines_of
 from projections.ledger_queries import LedgerQueries
-from projections.ledger_records import NOW, AsOf
+from projections.ledger_records import NOW, AsOf, Listing
 
 _HEAD = (
     "t.transaction_id, t.position, t.about, t.effective_date, t.timestamp, t.topic, t.description,"
@@ -58,18 +58,6 @@ class BulkEntry(NamedTuple):
     reference: str
     settles_on: str
     postings: tuple[BulkPosting, ...]
-
-
-class Listing(NamedTuple):
-    """An instrument as it was listed at ``position``; ``suffix`` follows the point in 1110.SYM."""
-
-    position: int
-    suffix: str
-    instrument_id: str
-    symbol: str
-    name: str
-    kind: str
-    multiplier: int
 
 
 class LedgerBulk:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -21,6 +22,19 @@ def lines_of(entry: str) -> str:
     """The SQL that joins the postings ``l`` of an entry, which the query calls by this name."""
     first = f"256 * {entry}.transaction_id"
     return f"CROSS JOIN entry_lines l ON l.posting_id BETWEEN {first} AND {first} + 255"
+
+
+def results_sql(codes: Iterable[str], source: str, where: str) -> str:
+    """The SQL for (transaction id, account of the security, result) of entries ``e`` with lines
+    ``l``: what each gained less its commissions and fees, which post to ``codes``. Those that move
+    no security, or gained nothing, are left out."""
+    counted = ", ".join(f"'{code}'" for code in sorted(codes))
+    return (
+        "SELECT e.transaction_id, MAX(CASE WHEN instr(l.account_code, '.') THEN l.account_code END)"
+        f" AS account, -SUM(CASE WHEN l.account_code IN ({counted}) THEN l.amount ELSE 0 END)"
+        f" AS result {source} WHERE {where} GROUP BY e.transaction_id"
+        " HAVING account IS NOT NULL AND result <> 0"
+    )
 
 
 MOMENTS_KEPT = 8  # of which the sums are kept while the ledger stands still
@@ -137,6 +151,28 @@ class LedgerPoints:
             (point,),
         )
         return {code: Sums(amount, quantity) for code, amount, quantity in rows}
+
+    def results(self, codes: Iterable[str], accounts: Iterable[str], as_of: AsOf) -> Counter[str]:
+        """Minor units that each of these accounts of securities gained less commissions and fees;
+        ``codes`` are the accounts that those post to."""
+        start, until = self._around(as_of)
+        found, asked = Counter[str](), set(accounts)
+        for account in sorted(asked):
+            row = self._c.execute(
+                "SELECT result FROM balances WHERE account_code = ? AND point <= ?"
+                " ORDER BY point DESC LIMIT 1",
+                (account, start.point),
+            ).fetchone()
+            found[account] = row[0] if row else 0
+        for part in (_STRETCH, _LATER):
+            source, _, where = part.format(_LINES).partition(" WHERE ")
+            rows = self._c.execute(
+                results_sql(codes, source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
+            )
+            for _, account, result in rows:
+                if account in asked:
+                    found[account] += result
+        return found
 
     # -- entries ---------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -15,13 +15,14 @@ from aggregates.books import UnitMovement
 from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
-from projections.ledger_points import LedgerPoints
+from projections.ledger_points import LedgerPoints, Sums
 from projections.ledger_records import (
     NOW,
     AsOf,
     Balance,
     Books,
     Entry,
+    Listing,
     OpenLot,
     Position,
     Posting,
@@ -192,6 +193,12 @@ class LedgerQueries:
             (*parameters, limit, offset),
         )
 
+    def entries(self, numbers: Iterable[int], as_of: AsOf = NOW) -> list[Entry]:
+        """The entries with these transaction ids, by date and then in the order of recording."""
+        accounts = self.accounts(as_of)
+        found = [self._entry(self._transaction(number), accounts) for number in sorted(numbers)]
+        return sorted(found, key=lambda entry: entry.effective_date)
+
     def count_entries(self, as_of: AsOf = NOW) -> int:
         return self._points.count_entries(as_of)
 
@@ -222,33 +229,40 @@ class LedgerQueries:
 
     def positions(self, as_of: AsOf = NOW) -> list[Position]:
         """Securities held, per account: units and book cost; sold-out ones are left out."""
-        listed = {
-            suffix: rest
-            for suffix, *rest in self._c.execute(
-                "SELECT account_suffix, symbol, instrument_id, name, kind, multiplier"
-                " FROM instruments WHERE position <= ?1 ORDER BY effective_date <= ?2,"
-                " CASE WHEN effective_date <= ?2 THEN position ELSE -position END",
-                as_of.parameters[::-1],
-            )
-        }
+        listed = self.listed(as_of)
         found = []
         for code, (cost, quantity) in self._points.sums(as_of).items():
             _, _, suffix = code.partition(".")
             if suffix and quantity:
-                symbol, instrument_id, name, kind, multiplier = listed[suffix]
+                instrument = listed[suffix]
                 found.append(
                     Position(
                         code=code,
-                        symbol=symbol,
-                        instrument_id=instrument_id,
-                        name=name,
-                        kind=kind,
-                        multiplier=multiplier,
+                        symbol=instrument.symbol,
+                        instrument_id=instrument.instrument_id,
+                        name=instrument.name,
+                        kind=instrument.kind,
+                        multiplier=instrument.multiplier,
                         quantity=_units(quantity),
                         cost=self._money(cost),
                     )
                 )
         return found
+
+    def listed(self, as_of: AsOf = NOW) -> dict[str, Listing]:
+        """Instruments by account suffix, each under its symbol of then; one that was not registered
+        then under its first symbol."""
+        rows = self._c.execute(
+            "SELECT position, account_suffix, instrument_id, symbol, name, kind, multiplier"
+            " FROM instruments WHERE position <= ?1 ORDER BY effective_date <= ?2,"
+            " CASE WHEN effective_date <= ?2 THEN position ELSE -position END",
+            as_of.parameters[::-1],
+        )
+        return {row[1]: Listing(*row) for row in rows}
+
+    def sums(self, as_of: AsOf = NOW) -> Mapping[str, Sums]:
+        """Minor units and 1e-9 units of every account posted to; not to be changed."""
+        return self._points.sums(as_of)
 
     def lots(self, as_of: AsOf = NOW) -> list[OpenLot]:
         """Open lots at their own cost, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -111,6 +112,18 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     multiplier: int
     quantity: Decimal
     cost: Decimal
+
+
+class Listing(NamedTuple):
+    """An instrument as it was listed at ``position``; ``suffix`` follows the point in 1110.SYM."""
+
+    position: int
+    suffix: str
+    instrument_id: str
+    symbol: str
+    name: str
+    kind: str
+    multiplier: int
 
 
 class OpenLot(msgspec.Struct, frozen=True, kw_only=True):

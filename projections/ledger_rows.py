@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from aggregates.errors import DomainError
+from projections.ledger_points import lines_of, results_sql
 from projections.posting_rules import Line
 
 LARGEST = 2**63 - 1  # what SQLite holds in an integer
@@ -17,7 +19,7 @@ POINT_EVERY = 250  # entries between two balance points, or more: they come wher
 _STATEMENT = 50  # rows in one INSERT: a quarter faster than one by one
 WIDTHS = {
     "terms": 10, "entries": 12, "entry_lines": 4, "late_entries": 1, "movements": 6, "splits": 5,
-    "voids": 3, "lot_changes": 6, "balance_points": 4, "balances": 5,
+    "voids": 3, "lot_changes": 6, "balance_points": 4, "balances": 6,
 }  # fmt: skip
 
 
@@ -41,6 +43,7 @@ class LedgerRows:
         self.coa_version = 0
         self.rules_version = 0
         self.active: set[str] = set()
+        self.result_codes: set[str] = set()  # gains, commissions and fees, of every chart so far
         self.closed_through = ""
         self.next, self.position, self.through = 1, 0, ""
         self._point, self._point_after = 0, 0
@@ -50,6 +53,7 @@ class LedgerRows:
         self.waiting: dict[str, list[Any]] = {table: [] for table in WIDTHS}
         self.entries, self.lines = self.waiting["entries"], self.waiting["entry_lines"]
         self.movements, self.lots = self.waiting["movements"], self.waiting["lot_changes"]
+        self.results: list[tuple[int, str, int]] = []  # entry, security's account, minor units
 
     def forget(self) -> None:
         """Read where the rows in the tables end."""
@@ -73,9 +77,9 @@ class LedgerRows:
     def _load_totals(self) -> None:
         c = self._connection
         self.totals: dict[str, list[int]] = {
-            code: [amount, quantity, postings]
-            for code, _, amount, quantity, postings in c.execute(
-                "SELECT account_code, MAX(point), amount, quantity, postings FROM balances"
+            code: list(sums)
+            for code, _, *sums in c.execute(
+                "SELECT account_code, MAX(point), amount, quantity, postings, result FROM balances"
                 " GROUP BY account_code"
             )
         }
@@ -85,6 +89,13 @@ class LedgerRows:
             ((self._point_after + 1) * LINES,),
         )
         self._add(later)
+        self._add_results(self._later_results())
+
+    def _later_results(self) -> list[tuple[int, str, int]]:
+        sql = results_sql(
+            self.result_codes, f"FROM entries e {lines_of('e')}", "e.transaction_id > ?"
+        )
+        return self._connection.execute(sql, (self._point_after,)).fetchall()
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -107,21 +118,29 @@ class LedgerRows:
             end = bisect_left(ids, (points[at + 1] + 1) * LINES)
             self._add(rows[begin:end])
             begin = end
+            due = bisect_right(self.results, points[at + 1], key=itemgetter(0))
+            self._add_results(self.results[:due])
+            del self.results[:due]
             for code in sorted(self._moved):
                 self.waiting["balances"] += (code, points[at], *self.totals[code])
             self._moved.clear()
         self._add(rows[begin:])
+        self._add_results(self.results)
 
     def _add(self, rows: Iterable[tuple[str, int, int]]) -> None:
         totals, moved = self.totals, self._moved
         for code, amount, quantity in rows:
             total = totals.get(code)
             if total is None:
-                total = totals[code] = [0, 0, 0]
+                total = totals[code] = [0, 0, 0, 0]
             total[0] += amount
             total[1] += quantity
             total[2] += 1
             moved.add(code)
+
+    def _add_results(self, results: Iterable[tuple[int, str, int]]) -> None:
+        for _, account, result in results:
+            self.totals.setdefault(account, [0, 0, 0, 0])[3] += result
 
     # -- posting ---------------------------------------------------------------------------
 
@@ -193,6 +212,15 @@ class LedgerRows:
         )  # fmt: skip
         for posting, line in enumerate(lines, number * LINES):
             self.lines += (posting, *line)
+        securities = [line.account for line in lines if "." in line.account]
+        if securities:
+            result = -sum(line.amount for line in lines if line.account in self.result_codes)
+            self.gained(number, max(securities), result)
+
+    def gained(self, number: int, account: str, result: int) -> None:
+        """What an entry of this security's account gained less its commissions and fees."""
+        if result:
+            self.results.append((number, account, result))
 
     def check(self, lines: Sequence[tuple[str, int, int]], corrects: bool = False) -> None:
         """Double entry, and every account against the chart in force, as it is posted (M02).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -165,6 +166,27 @@ class PerformanceQueries:
         if row is None:
             return None
         return PriceMark(instrument_id=row[0], symbol=row[1], price=Decimal(row[2]), at=row[3])
+
+    def newest_marks(self, as_of: AsOf = NOW) -> Callable[[str], tuple[str, int, str, str] | None]:
+        """By instrument id, of its last marked session: the price that the market made last, as
+        (when, position, effective date, price); None where nothing was marked."""
+        day, known = as_of.parameters
+        # nothing is marked before its session begins, so the index is entered where "known" is
+        begun = "SELECT MAX(effective_date) FROM phases WHERE position <= ? AND phase = 'session'"
+        (last,) = self._c.execute(begun, (known,)).fetchone()
+        until = min(day, last or "")
+
+        def newest(instrument_id: str) -> tuple[str, int, str, str] | None:
+            found: tuple[str, int, str, str] | None = self._c.execute(
+                "SELECT at, position, effective_date, price FROM marks WHERE instrument_id = ?1"
+                " AND position <= ?3 AND effective_date = (SELECT effective_date FROM marks"
+                " WHERE instrument_id = ?1 AND effective_date <= ?2 AND position <= ?3"
+                " ORDER BY effective_date DESC LIMIT 1) ORDER BY at DESC, position DESC LIMIT 1",
+                (instrument_id, until, known),
+            ).fetchone()
+            return found
+
+        return newest
 
     def differences(self, day: date, as_of: AsOf = NOW) -> tuple[str, ...] | None:
         """What the day's reconciliation found; empty when equal, None when there was none."""

@@ -19,6 +19,7 @@ from aggregates.capital import (
     FeeCharged,
     InterestReceived,
     MarginInterestCharged,
+    ReserveReleased,
     RoundingSettled,
     TaxWithheld,
 )
@@ -27,6 +28,8 @@ from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, divide_half_even, mino
 from aggregates.order_messages import OrderFilled
 
 _SCALES = QUANTITY_SCALE * PRICE_SCALE
+# What an entry of a security gained, and what that cost.
+RESULT_ROLES = ("gain_short_term", "gain_long_term", "commissions", "fees")
 ROUNDING_BOUND = 2  # minor units: four amounts rounded by at most half a unit each
 
 _PURSES = {
@@ -150,6 +153,8 @@ def capital_lines(event: Event, mapping: Mapping[str, str], exponent: int) -> li
             return pair(*sides, minor(event.amount))
         case CapitalEarmarked():
             return pair(_PURSES[event.purse_to], _PURSES[event.purse_from], minor(event.amount))
+        case ReserveReleased():
+            return pair("cash_float", _PURSES[event.purse_from], minor(event.amount))
     return []
 
 

@@ -123,13 +123,15 @@ CREATE TABLE balance_points (
     through TEXT NOT NULL
 ) STRICT;
 
--- Totals of an account from the first entry to a point, at each point since which it moved.
+-- Totals of an account from the first entry to a point, at each point since which it moved. result
+-- is what the entries of a security's account gained less their commissions and fees.
 CREATE TABLE balances (
     account_code TEXT NOT NULL,
     point INTEGER NOT NULL,
     amount INTEGER NOT NULL,
     quantity INTEGER NOT NULL,
     postings INTEGER NOT NULL,
+    result INTEGER NOT NULL,
     PRIMARY KEY (account_code, point)
 ) STRICT, WITHOUT ROWID;
 
@@ -171,6 +173,7 @@ CREATE TABLE lot_changes (
 ) STRICT;
 
 CREATE INDEX entries_about ON entries (about);
+CREATE INDEX entries_told ON entries (terms_id) WHERE description IS NOT NULL; -- all but fills
 CREATE INDEX movements_pool ON movements (account_code, effective_date, position);
 CREATE INDEX lot_changes_lot ON lot_changes (lot);
 

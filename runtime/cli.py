@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from runtime import cli_books
+from runtime import cli_books, cli_holdings
 from runtime.cli_options import (
     FAILED,
     FINE,
@@ -254,6 +254,14 @@ def import_history(file: Path, data_dir: Path) -> None:
 @click.option("--to", "last", type=Day(), metavar="DATE", help="Last day.")
 @click.option("--symbols", default="", help="Comma-separated; without it all that have data.")
 @click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--holdings", is_flag=True, help="Two years of the long-term holdings instead, at daily prices."
+)
+@click.option(
+    "--prices", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="With --holdings: a CSV of daily prices (symbol, date, open, close) with QQQ, VXUS, BNDX "
+    "and VCIT; without it daily-*.csv in the folder TRADEBOT_MARKETDATA, else made-up prices.",
+)  # fmt: skip
 @click.option("--serve", is_flag=True, help="Leave the pages open at the end.")
 @click.option("--port", type=click.IntRange(1, 65535), default=6900, show_default=True)
 @with_errors
@@ -264,12 +272,21 @@ def demo(
     last: date | None,
     symbols: str,
     seed: int,
+    holdings: bool,
+    prices: Path | None,
     serve: bool,
     port: int,
 ) -> None:
     """Play trading days with a throw-away bot, then print the books."""
     from runtime import cli_demo
 
+    if prices and not holdings:
+        raise click.UsageError("--prices belongs to --holdings.")
+    if holdings:
+        if bars or symbols:
+            raise click.UsageError("--holdings takes --prices, not --bars or --symbols.")
+        cli_demo.holdings_demo(data_dir, prices, first, last, seed, port if serve else None)
+        return
     chosen = tuple(sorted(s for s in symbols.split(",") if s))
     cli_demo.demo(data_dir, bars, first, last, chosen, seed, port if serve else None)
 
@@ -351,6 +368,7 @@ def consistency(first: Path, second: Path, data_dir: Path, output: Path) -> None
 
 for reading in (cli_books.orders, cli_books.positions, cli_books.chart, cli_books.diff):
     main.add_command(reading)
+main.add_command(cli_holdings.holdings)
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from config.paths import DataFolder
+from exporters.files import write_atomically
 from projections.performance_queries import SessionSummary, Trade
 from runtime.cli_output import money, say, table, units
 from runtime.cli_read import trial_balance_text
@@ -22,6 +23,48 @@ from runtime.demo import DemoPlan, Progress, plan_of, play, remove_demo
 from runtime.queries import Queries
 
 DEFAULT_FOLDER = Path("data/demo")
+
+
+def holdings_demo(
+    data_dir: Path | None,
+    prices: Path | None,
+    first: date | None,
+    last: date | None,
+    seed: int,
+    port: int | None,
+) -> None:
+    """Years of long-term holdings: play, report, draw, and serve when ``port`` is given."""
+    from runtime import holdings_demo as years
+    from runtime import holdings_demo_report as reports
+    from runtime.holdings_demo_picture import picture
+
+    os.umask(0o077)
+    plan = years.demo_of(seed, prices or daily_prices(os.environ), first, last)
+    folder = DataFolder(data_dir or DEFAULT_FOLDER)
+    if data_dir is None:
+        remove_demo(folder)
+    started = time.monotonic()
+    with _bar(of_days=False) as progress:
+        years.play(folder, plan, progress)
+    say(f"Played in {time.monotonic() - started:.1f} s.")
+    queries = Queries(folder)
+    found = reports.figures(queries, plan)
+    click.echo(reports.report(queries, plan, found))
+    drawn = folder.holdings_picture(queries.status().identity)
+    if len(found.months) > 1:
+        title = f"Long-term holdings, {plan.first} to {plan.last}, {queries.books().currency}"
+        write_atomically(drawn, picture(found.months, title))
+        click.echo(f"Picture    {drawn}")
+    click.echo(_next_steps(folder))
+    queries.close()
+    if port is not None:
+        _serve(folder, port)
+
+
+def daily_prices(environment: Mapping[str, str]) -> Path | None:
+    """The file of daily prices in the folder that TRADEBOT_MARKETDATA names; None: made up."""
+    named = environment.get("TRADEBOT_MARKETDATA", "")
+    return next(iter(sorted(Path(named).glob("daily-*.csv"))), None) if named else None
 
 
 def demo(
@@ -52,10 +95,15 @@ def demo(
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
-    """A bar on a terminal; one line a day otherwise."""
+def _bar(*, of_days: bool = True) -> Iterator[Progress]:
+    """A bar on a terminal; one line a day, or every hundred, otherwise."""
     if not sys.stderr.isatty():
-        yield lambda what, done, total: say(f"{what} ({done} of {total} sessions done)")
+        every = 1 if of_days else 100
+        yield (
+            lambda what, done, total: (
+                say(f"{what} ({done} of {total} sessions done)") if done % every == 0 else None
+            )
+        )
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn

@@ -10,6 +10,8 @@ from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, to_scaled
 from aggregates.order import Order, order_stream
 from aggregates.order_messages import RecordFill
+from eventstore.envelope import Envelope
+from eventstore.feed import Feed
 from runtime.bootstrap import Bot
 from runtime.dispatch import Recorded
 
@@ -23,12 +25,7 @@ def reverse_entry(bot: Bot, position: int, reason: str, *replacement: Command) -
     posted no entry, was reversed before, or units would become negative at any date.
     """
     bot.views.catch_up()
-    row = bot.views.feed.at(position)
-    if row is None or not row.topic.startswith(REVERSIBLE):
-        raise DomainError(
-            f"Event {position} posted no entry that could be reversed. Nothing was changed; the "
-            "journal names the event of every entry."
-        )
+    check_reversible(bot.views.feed, position)
     movements = bot.views.books.unit_movements(position)
     command = ReverseEntry(
         at=bot.clock.now(),
@@ -41,6 +38,17 @@ def reverse_entry(bot: Bot, position: int, reason: str, *replacement: Command) -
     done = bot.dispatch(*replacement, command, command_id=f"reverse:{position}")
     bot.views.catch_up()
     return done
+
+
+def check_reversible(feed: Feed, position: int) -> Envelope:
+    """The row of an event that posted an entry. Raises DomainError for any other event."""
+    row = feed.at(position)
+    if row is None or not row.topic.startswith(REVERSIBLE):
+        raise DomainError(
+            f"Event {position} posted no entry that could be reversed. Nothing was changed; the "
+            "journal names the event of every entry."
+        )
+    return row
 
 
 def _moved_by(

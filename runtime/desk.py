@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.holdings_plan import STREAM, HoldingsPlan
 from aggregates.market import Bar
 from aggregates.money import plain
 from aggregates.order import Order
 from aggregates.session import Session
 from config.calendar import SessionHours
 from eventstore.application import Store
+from projections.holdings_results import realized_by_sleeve
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
 from runtime.order_book import OrderBook
@@ -26,7 +28,6 @@ _ZERO = Decimal(0)
 _CASH_ROLES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
 _BEFORE, _TODAY, _NOW = 0, 1, 2  # places of the dates that the totals are kept for
 _OWNER_ROLES = ("opening_equity", "owner_draws")
-_RESULT_ROLES = ("gain_short_term", "gain_long_term", "commissions", "fees", "rounding")
 
 
 class Booked(NamedTuple):
@@ -65,10 +66,12 @@ class Desk(OrderBook):
     def take_over(self) -> None:
         """What the books held before the session: again when a comparison booked a late fill."""
         held = self._books.positions(self._before)
+        plan = self._store.load(HoldingsPlan, STREAM).plan
+        planned = plan.symbols if plan else set()
         self._holdings = None
         # what an earlier session could not sell is held from the open on, and watched
         self._carried = {p.symbol: p for p in held if self._is_trading(p.code)}
-        self.held_long_term = {p.symbol for p in held if not self._is_trading(p.code)}
+        self.held_long_term = {p.symbol for p in held if not self._is_trading(p.code)} | planned
 
     def _is_trading(self, account: str) -> bool:
         return account.startswith(self._cost_account + ".")
@@ -180,7 +183,7 @@ class Desk(OrderBook):
         return booked.cash_before + booked.brought_in + carried
 
     def realized_today(self) -> Decimal:
-        """Result booked today: gains less commissions and fees; a loss is below 0."""
+        """Trading's result booked today: gains less commissions and fees; a loss is below 0."""
         return self._ledger().realized
 
     def unrealized(self) -> Decimal:
@@ -209,7 +212,7 @@ class Desk(OrderBook):
                 cash=sum((totals.of(code, _NOW) for code in cash), _ZERO),
                 cash_before=sum((totals.of(code, _BEFORE) for code in cash), _ZERO),
                 brought_in=self._credited(_OWNER_ROLES),
-                realized=self._credited(_RESULT_ROLES),
+                realized=realized_by_sleeve(self._books, self.hours.day, self.hours.day).trading,
                 cost=totals.of(self._cost_account, _NOW),
             )
         return self._booked

@@ -13,6 +13,9 @@ from aggregates import (
     chart_of_accounts,
     configuration,
     control,
+    holdings,
+    holdings_plan,
+    holdings_requests,
     keys,
     reconciliation,
     users,
@@ -143,6 +146,18 @@ def _keys(decide: Callable[[keys.Keys, Any], None]) -> Handler:
     return on(keys.Keys, lambda _: keys.STREAM, decide)
 
 
+def _holdings_day(decide: Callable[[holdings.HoldingsDay, Any], None]) -> Handler:
+    return on(holdings.HoldingsDay, lambda c: holdings.day_stream(c.effective_date), decide)
+
+
+def _request(decide: Callable[[holdings_requests.HoldingsRequests, Any], None]) -> Handler:
+    return on(holdings_requests.HoldingsRequests, lambda _: holdings_requests.STREAM, decide)
+
+
+def _plan(decide: Callable[[holdings_plan.HoldingsPlan, Any], None]) -> Handler:
+    return on(holdings_plan.HoldingsPlan, lambda _: holdings_plan.STREAM, decide)
+
+
 def _instrument(decide: Callable[[instruments.Instrument, Any], None]) -> Handler:
     return on(
         instruments.Instrument, lambda c: instruments.instrument_stream(c.instrument_id), decide
@@ -197,6 +212,7 @@ HANDLERS: dict[type[Command], Handler] = {
     books.AdoptRules: _books(books.Books.adopt_rules),
     books.ClosePeriod: _books(books.Books.close_period),
     books.ReverseEntry: _reverse,
+    books.ExpectBooks: lambda work, c: work.check_head(c.position),
     chart_of_accounts.AdoptChart: on(
         chart_of_accounts.ChartOfAccounts,
         lambda _: chart_of_accounts.STREAM,
@@ -224,6 +240,17 @@ HANDLERS: dict[type[Command], Handler] = {
         lambda c: reconciliation.comparisons_stream(c.effective_date.isoformat()),
         reconciliation.ComparisonsOfDay.record_comparison,
     ),
+    holdings.AllocateGains: on(
+        holdings.Holdings, lambda _: holdings.STREAM, holdings.Holdings.allocate
+    ),
+    holdings.IntendBatch: _holdings_day(holdings.HoldingsDay.intend_batch),
+    holdings.RecordStep: _holdings_day(holdings.HoldingsDay.record_step),
+    holdings_plan.SavePlan: _plan(holdings_plan.HoldingsPlan.save),
+    holdings_plan.RollBackPlan: _plan(holdings_plan.HoldingsPlan.roll_back),
+    holdings_requests.RequestHoldings: _request(holdings_requests.HoldingsRequests.request),
+    holdings_requests.StartRequest: _request(holdings_requests.HoldingsRequests.start),
+    holdings_requests.RecordRebalance: _request(holdings_requests.HoldingsRequests.complete),
+    holdings_requests.AnswerHoldings: _request(holdings_requests.HoldingsRequests.answer),
     instruments.RegisterInstrument: _register,
     instruments.RenameInstrument: _instrument(instruments.Instrument.rename),
     instruments.RecordSplit: _instrument(instruments.Instrument.split),
@@ -236,6 +263,7 @@ HANDLERS: dict[type[Command], Handler] = {
     capital.RecordMarginInterest: _capital(capital.CapitalEntry.margin_interest),
     capital.RecordRounding: _capital(capital.CapitalEntry.rounding),
     capital.Earmark: _capital(capital.CapitalEntry.earmark),
+    capital.ReleaseReserve: _capital(capital.CapitalEntry.release),
     sessions.OpenSession: _session(sessions.Session.open),
     sessions.StartPhase: _session(sessions.Session.start_phase),
     sessions.EndPhase: _session(sessions.Session.end_phase),
@@ -280,6 +308,7 @@ MOVES_MONEY = (
     capital.RecordMarginInterest,
     capital.RecordRounding,
     capital.Earmark,
+    capital.ReleaseReserve,
 )
 
 
@@ -289,6 +318,8 @@ ROTATES = (
     configuration.ChangeSettings,
     chart_of_accounts.AdoptChart,
     chart_of_accounts.ChartEdit,
+    holdings_plan.SavePlan,
+    holdings_plan.RollBackPlan,
     users.RegisterUser,
     users.ChangeRole,
     users.DeactivateUser,

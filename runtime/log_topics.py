@@ -11,6 +11,9 @@ from aggregates import (
     chart_of_accounts,
     configuration,
     control,
+    holdings,
+    holdings_plan,
+    holdings_requests,
     instrument,
     keys,
     reconciliation,
@@ -105,6 +108,8 @@ ROUTES: dict[type[Event], Route] = {
     capital.MarginInterestCharged: Route(MAIN, "INFO", words.capital("margin interest")),
     capital.RoundingSettled: Route(MAIN, "INFO", words.capital("rounding")),
     capital.CapitalEarmarked: Route(MAIN, "INFO", words.capital("earmarked")),
+    capital.ReserveReleased: Route(MAIN, "WARNING", words.done_by(
+        "{e.purse_from} released, {e.amount:f} {e.currency}: {e.reason}")),
     chart_of_accounts.ChartAdopted: Route(MAIN, "INFO", words.says(
         "chart of accounts, version {e.chart.version}, adopted: {e.reason}")),
     chart_of_accounts.ChartChanged: Route(MAIN, "INFO", words.says(
@@ -114,6 +119,22 @@ ROUTES: dict[type[Event], Route] = {
         "{e.symbol_before} is called {e.symbol}")),
     instrument.InstrumentSplit: Route(MAIN, "INFO", words.says(
         "{e.symbol} split: {e.new_units} for {e.old_units}")),
+    # the long-term holdings
+    holdings.GainsAllocated: Route(MAIN, "INFO", words.says(
+        "gains of {e.first} to {e.through} allocated: tax {e.tax:f}, payroll {e.payroll:f}, "
+        "reinvested {e.reinvested:f}")),
+    holdings.BatchIntended: Route(MAIN, "INFO", words.says(
+        "holdings: {e.side} orders of {e.batch} are planned")),
+    holdings.StepDone: Route(MAIN, "INFO", words.says("holdings, {e.step}: {e.outcome}")),
+    holdings_plan.HoldingsPlanSaved: Route(MAIN, "INFO", words.plan_saved),
+    holdings_requests.HoldingsRequested: Route(MAIN, "INFO", words.done_by(
+        "holdings, {e.request_id} asked: {e.reason}")),
+    holdings_requests.RequestStarted: Route(MAIN, "INFO", words.says(
+        "holdings, {e.request_id} started")),
+    holdings_requests.Rebalanced: Route(MAIN, "INFO", words.says(
+        "holdings, {e.request_id}: {e.said}")),
+    holdings_requests.HoldingsAnswered: Route(MAIN, "INFO", words.says(
+        "holdings, {e.request_id} {e.outcome}: {e.said}")),
     # settings and keys
     configuration.SettingsAdopted: Route(MAIN, "INFO", words.says("settings adopted: {e.reason}")),
     configuration.SettingsChanged: Route(MAIN, "INFO", words.settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from aggregates import configuration, control, reconciliation, user_activity
+from aggregates import configuration, control, holdings_plan, reconciliation, user_activity
 from aggregates import order_messages as orders
 from aggregates import session as sessions
 
@@ -168,6 +168,14 @@ def failed(e: user_activity.SignInFailed, facts: Facts) -> Fields:
 def settings(e: configuration.SettingsChanged, facts: Facts) -> Fields:
     names = ", ".join(change.key for change in e.changes)
     return {"message": f"settings changed ({names}): {e.reason}, by {facts.actor}"}
+
+
+def plan_saved(e: holdings_plan.HoldingsPlanSaved, facts: Facts) -> Fields:
+    back = f", version {e.rolled_back_to} put back" if e.rolled_back_to else ""
+    changes = "; ".join(map(holdings_plan.in_words, holdings_plan.plan_changes(e.before, e.after)))
+    why = f": {e.reason}" if e.reason else ""
+    said = f"holdings plan version {e.version}{back} ({changes}){why}, by {facts.actor}"
+    return {"message": said}
 
 
 def capital(text: str) -> Words:

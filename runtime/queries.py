@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aggregates import chart_of_accounts, configuration
 from aggregates.chart_of_accounts import Account, Chart
 from aggregates.errors import DomainError
+from aggregates.holdings_plan import Plan
 from aggregates.period import period_of
 from aggregates.users import Users
 from config.clock import SystemClock, from_micros
@@ -21,6 +23,7 @@ from exporters.chart import ChartSheet
 from projections import difference as differences
 from projections.charts import adoptions
 from projections.difference_records import Difference
+from projections.holdings_queries import HoldingsQueries, HoldingsState
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import (
     NOW,
@@ -46,14 +49,18 @@ from runtime.control_queries import agreement, bot_state, control_view
 from runtime.decision_replay import Replayed, replay_decisions
 from runtime.event_view import event_view
 from runtime.evidence import cut_short
+from runtime.holdings_versions import PlanVersion, plan_versions
 from runtime.keys import key_ring, keys_at_hand
 from runtime.live_queries import Live
 from runtime.live_records import Agreement, ControlView, LiveReport
 from runtime.people_then import people_then
+from runtime.purses import Reserves, purses_of
 from runtime.query_records import DayReport, EventView, Status
 from runtime.settings_history import Revision, money_of, revisions
 from runtime.ticks import CHANGES, Tick, ticks
 from runtime.views import Views
+
+T = TypeVar("T")
 
 
 class Queries:
@@ -210,6 +217,10 @@ class Queries:
     def balances(self, as_of: AsOf = NOW) -> list[Balance]:
         return self._current().books.balances(as_of)
 
+    def purses(self, as_of: AsOf = NOW) -> Reserves:
+        """What the cash at the broker is kept for."""
+        return purses_of(self._current().books, as_of)
+
     def trial_balance(self, as_of: AsOf = NOW) -> TrialBalance:
         return self._current().books.trial_balance(as_of)
 
@@ -299,6 +310,25 @@ class Queries:
     def users(self, as_of: AsOf = NOW) -> Users:
         """Everybody whom both clocks know, with the role and state of then."""
         return people_then(self._history(), as_of)
+
+    # -- long-term holdings ----------------------------------------------------------------
+
+    def plan_versions(self, as_of: AsOf = NOW) -> list[PlanVersion]:
+        """Every version of the holdings plan that both clocks know, in order."""
+        return plan_versions(self._history(), as_of)
+
+    def together(self, question: Callable[[Queries], T]) -> T:
+        """What ``question`` finds in several steps, between which nobody else asks."""
+        return question(self)
+
+    def of_history(self, question: Callable[[Feed, AsOf], T], as_of: AsOf = NOW) -> T:
+        """What ``question`` finds in the events up to both clocks."""
+        return question(self._history(), as_of)
+
+    def holdings(self, as_of: AsOf = NOW, plan: Plan | None = None) -> HoldingsState:
+        """Securities, reserves and values; ``plan`` is the one in force then."""
+        views = self._current()
+        return HoldingsQueries(views.books, views.trading).state(as_of, plan)
 
     # -- trading days ----------------------------------------------------------------------
 

@@ -53,8 +53,9 @@ def next_due(
 ) -> Due | None:
     """The first session that is neither over nor done; one that was begun comes before all others.
 
-    ``begun`` was opened and not closed, whenever that was: the supervisor goes on with it. None when no session lies within ``AHEAD``. TRADING_DAYS takes no
-    day out: on a day that is not among them the bot judges and buys nothing.
+    ``begun`` was opened and not closed, whenever that was: the supervisor goes on with it. None
+    when no session lies within ``AHEAD``. TRADING_DAYS takes no day out: on a day that is not among
+    them the bot judges and buys nothing.
     """
     if begun is not None:
         return Due(now, begun)

@@ -7,7 +7,7 @@ its own, so a day that was interrupted is run again and goes on where it stood.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aggregates.control import LATCHED, Control
 from aggregates.control import STREAM as CONTROL
@@ -20,15 +20,16 @@ from runtime.bootstrap import Bot
 from runtime.build_check import check_books
 from runtime.desk import Desk
 from runtime.guard import Guard, KillAsked, KillOrder, Unwatched
+from runtime.holdings_phase import HoldingsPhase
 from runtime.kill_switch import KillSwitch
 from runtime.open_phase import OpenPhase
 from runtime.outbox import Outbox
-from runtime.reconciliation import Reconciler
+from runtime.rebalancing import serve_requests
+from runtime.reconciliation import Reconciled, Reconciler
 from runtime.trading_day import close_day, open_day, settle_day
 from strategies.opening_range import OpeningRangeBreakout
 
 PHASES = ("open", "holdings", "mid", "close", "universe")
-HOLDINGS_DELAY = timedelta(minutes=10)  # the specification: ten minutes after the open phase
 SETTLE_MINUTES = 30  # after the close: day orders end, late reports come in
 
 
@@ -88,11 +89,14 @@ class Day:
         self._open_phase = OpenPhase(
             bot, self._desk, self._outbox, self._strategy, session.symbols, guard, reconciler
         )
+        self._holdings = HoldingsPhase(bot, hours, self._wait_until, self._compare)
         self._work: dict[str, Callable[[], str]] = {
             "open": self._open_phase.run,
-            "holdings": self._holdings,
-            "mid": lambda: "nothing to do: no MID strategy is installed",
-            "close": lambda: "nothing to do: no CLOSE strategy is installed",
+            "holdings": self._holdings.run,
+            "mid": lambda: self._then_float("mid", "nothing to do: no MID strategy is installed"),
+            "close": lambda: self._then_float(
+                "close", "nothing to do: no CLOSE strategy is installed"
+            ),
             "universe": lambda: "nothing to do: the symbols are given at the start",
         }
 
@@ -165,9 +169,17 @@ class Day:
     def _latched(self) -> str:
         return "nothing was done: the kill switch is latched"
 
-    def _holdings(self) -> str:
-        self._wait_until(self._bot.clock.now() + HOLDINGS_DELAY)
-        return "nothing to do: no long-term holdings are planned"
+    def _compare(self) -> Reconciled:
+        """Books against broker, for the holdings: what it repairs may be trading's, too."""
+        found = self._reconciler.run(self._desk, "schedule")
+        if found.repaired:
+            self._desk.take_over()
+        return found
+
+    def _then_float(self, strategy: str, said: str) -> str:
+        """What a strategy's phase came to, and the float where it is checked after each of them."""
+        checked = self._holdings.after_session(strategy)
+        return f"{said}; {checked}" if checked else said
 
     def _settle(self) -> None:
         """Until every order has ended and the broker has given its statement, but not for ever.
@@ -176,6 +188,7 @@ class Day:
         """
         if "universe" in self._bot.store.load(Session, self._stream).ended:
             return
+        self._serve_holdings()
         moment = self._hours.close + MINUTE
         for _ in range(SETTLE_MINUTES):
             moment = max(moment, self._bot.clock.now())
@@ -185,6 +198,13 @@ class Day:
                 return
             moment += MINUTE
         settle_day(self._bot, self._desk, self._reconciler)  # what is still open stays a difference
+
+    def _serve_holdings(self) -> None:
+        """To the close: what is asked of the long-term holdings, looked at once a minute."""
+        # HOLDINGS_ENABLED=false: nothing can be asked, and nothing is looked for
+        while self._bot.settings.HOLDINGS_ENABLED and self._bot.clock.now() < self._hours.close:
+            serve_requests(self._bot, self._hours, self._wait_until, self._compare)
+            self._wait_until(min(self._bot.clock.now() + MINUTE, self._hours.close))
 
     def _wait_until(self, moment: datetime) -> None:
         if (kill := self._guard.wait_until(moment)) is not None:

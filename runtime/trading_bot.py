@@ -8,7 +8,6 @@ from datetime import date
 from typing import NamedTuple
 
 from aggregates.errors import DomainError
-from aggregates.instrument import Instrument, RegisterInstrument, instrument_id, instrument_stream
 from aggregates.session import Session, session_stream
 from config.calendar import SessionHours
 from config.clock import Clock
@@ -21,6 +20,7 @@ from runtime.brokers import Connect, Connected
 from runtime.checkpoints import checkpoint_session
 from runtime.control import Flags
 from runtime.custody import Custody
+from runtime.instruments import register as register
 from runtime.kill_switch import last_session
 from runtime.schedule import calendar_around
 from runtime.settings_change import current_settings, settings_at
@@ -80,25 +80,6 @@ def open_trading(
     stack.callback(bot.close)
     bot.views.catch_up()
     return TradingBot(bot, hours, broker, Flags(folder, bot.store, bot.dispatch, clock), connected)
-
-
-def register(bot: Bot, symbols: tuple[str, ...]) -> None:
-    """Instruments that the history does not know yet."""
-    exchange = bot.settings.EXCHANGE_CALENDAR
-    for symbol in symbols:
-        stream = instrument_stream(instrument_id(exchange, symbol))
-        if bot.store.load(Instrument, stream).instrument_id:
-            continue
-        command = RegisterInstrument(
-            at=bot.clock.now(),
-            effective_date=bot.today(),
-            symbol=symbol,
-            name=symbol,
-            kind="stock",
-            currency=bot.settings.CURRENCY_CODE,
-            exchange=exchange,
-        )
-        bot.dispatch(command, command_id=f"provision:instrument:{symbol}")
 
 
 def day_files(bot: Bot, day: date) -> None:

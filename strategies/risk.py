@@ -85,7 +85,8 @@ def blocklist(c: RiskContext) -> Finding:
 
 
 def holdings_symbol(c: RiskContext) -> Finding:
-    # ALLOW_HOLDINGS_SYMBOLS=true: strategies may trade what is held long-term, apart from it.
+    # ALLOW_HOLDINGS_SYMBOLS=true: strategies may trade what is held long-term or planned to be,
+    # apart from it.
     allowed, held = c.settings.ALLOW_HOLDINGS_SYMBOLS, c.inputs.held_long_term
     value = "held long-term" if held else "not held long-term"
     limit = "any" if allowed else "not held long-term"

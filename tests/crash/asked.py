@@ -45,6 +45,7 @@ from aggregates.control import (
     ResetKill,
     StartKill,
 )
+from aggregates.holdings import AllocateGains, IntendBatch, RecordStep
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
 from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import (
@@ -237,6 +238,27 @@ def _edits(head: int) -> Iterator[Sequence[Command]]:
     yield [of(ReactivateAccount, seen=8, **same)]
 
 
+def _holdings() -> Iterator[Sequence[Command]]:
+    """What was set aside of two days, and the first step and batch of a third."""
+    nothing = dict.fromkeys(
+        ("holdings", "late_trading", "late_holdings", "payroll", "reinvested", "over_reserved"),
+        Decimal(0),
+    )
+    yield [
+        of(
+            AllocateGains, plan_version=1, first=DAY - timedelta(days=2),
+            through=DAY - timedelta(days=1), known_at=9, trading=Decimal(100), tax=Decimal(20),
+            reserved=(), arithmetic=("20 % of 100.00 = 20.00",), **nothing,
+        ),
+        money(
+            Earmark, "set-aside", "20.00", purse_from="float", purse_to="tax_reserve",
+            context="tax-reserve",
+        ),
+    ]  # fmt: skip
+    yield [of(RecordStep, step="value", outcome="100.00", figures={}, balances={"float": "100.00"})]
+    yield [of(IntendBatch, batch="b", side="buy", order_ids=(), skipped={"SPX": "no quote"})]
+
+
 def _people() -> Iterator[Sequence[Command]]:
     """Two users, and what becomes of one."""
     first, second = {"user_id": "u1"}, {"user_id": "u2"}
@@ -290,6 +312,7 @@ def _asks() -> Iterator[Sequence[Command]]:
     books = list(_batches())
     yield from books
     yield from _edits(sum(map(len, books)))
+    yield from _holdings()
     yield from _people()
     yield from _safety()
 

@@ -41,6 +41,7 @@ HEADS = {
     1: (92, "74d07d520af42c3283a2e825ed4a5d311000d3ece41e42d47a9b2f90ba08662d"),
     2: (131, "c46bf5d2873a01457c69a05771d3dabee562ac1611be337344e572943565c844"),
     3: (159, "0ccfac4f235accba3707a1e5f1a375b55acdeb0305a7a5ed675bb9f2d81204bc"),
+    4: (187, "928c792c2c723371dad44842551d89a5ff9a89e56fbf278eea3569e21fe8a8b5"),
 }
 BYTES = ("commitment", "command_digest", "hash")
 Compare = Callable[[str, str | bytes], None]

@@ -81,8 +81,16 @@ def capital_case(kind: type, *expected: tuple[str, str], **fields: Any) -> Any:
             purse_from="float", purse_to="reinvestment_pool",
         ),
         capital_case(
-            capital.Earmark, ("1010", "75.50"), ("1030", "-75.50"),
-            purse_from="tax_reserve", purse_to="float",
+            capital.Earmark, ("1010", "75.50"), ("1050", "-75.50"),
+            purse_from="reinvestment_pool", purse_to="float",
+        ),
+        capital_case(
+            capital.ReleaseReserve, ("1010", "75.50"), ("1030", "-75.50"),
+            purse_from="tax_reserve", confirmed="RELEASE 75.50 USD",
+        ),
+        capital_case(
+            capital.ReleaseReserve, ("1010", "75.50"), ("1040", "-75.50"),
+            purse_from="payroll_reserve", confirmed="RELEASE 75.50 USD",
         ),
     ],
 )  # fmt: skip

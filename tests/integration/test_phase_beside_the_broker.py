@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from aggregates.control import RequestControl
+from aggregates.holdings_plan import Plan, PlannedSecurity, SavePlan
 from brokers.port import BrokerUnavailable, News
 from runtime.entries import Entries, Judged
 from runtime.flatten import Flatten
@@ -109,6 +110,29 @@ def test_what_is_not_sold_in_parts_is_bought_whole(rig: Any) -> None:
     assert in_parts.quantity % 1 > 0
     assert whole.quantity == int(in_parts.quantity)
     assert whole.inputs["quantity_step"] == "1"
+
+
+def test_what_is_planned_to_be_held_is_no_more_traded_than_what_is_held(rig: Any) -> None:
+    rig.hold_long_term("ALFA", "50")
+    plan = Plan(securities=(PlannedSecurity("BRVO"),), tax_vehicle="CASHY")
+    save = SavePlan(at=rig.clock.now(), effective_date=rig.hours.day, plan=plan, seen=0, reason="")
+    rig.bot.dispatch(save, command_id="plan")
+    rig.take_up()
+    assert rig.desk.held_long_term == {"BRVO", "CASHY"}  # ALFA was bought today
+    phase, _ = phase_of(rig)
+    signal = Signal(
+        strategy="OPEN", symbol="BRVO", kind="entry", reason="test", price=Decimal(100),
+        stop=Decimal(98), inputs={},
+    )  # fmt: skip
+    refused = [v.rule for v in phase._judge.judge(signal, 0).verdicts if not v.passed]
+    assert "ALLOW_HOLDINGS_SYMBOLS" in refused
+
+
+def test_a_sale_of_the_long_term_holdings_is_no_result_of_trading(rig: Any) -> None:
+    rig.hold_long_term("ALFA", "50")
+    rig.take_up()
+    assert rig.bot.views.books.balance_of("5010") > 0  # its purchase had a commission
+    assert rig.desk.realized_today() == 0
 
 
 def test_a_deposit_on_the_day_itself_is_equity_at_its_open_and_no_result(rig: Any) -> None:

@@ -56,7 +56,13 @@ KINDS: list[tuple[type, Any, type, dict[str, Any]]] = [
         capital.Earmark,
         CapitalEntry.earmark,
         capital.CapitalEarmarked,
-        {"purse_from": "float", "purse_to": "payroll_reserve"},
+        {"purse_from": "float", "purse_to": "payroll_reserve", "context": "payroll"},
+    ),
+    (
+        capital.ReleaseReserve,
+        CapitalEntry.release,
+        capital.ReserveReleased,
+        {"purse_from": "tax_reserve", "confirmed": "RELEASE 120.50 USD"},
     ),
 ]
 kinds = pytest.mark.parametrize(
@@ -131,6 +137,68 @@ def test_a_dividend_may_be_withheld_whole(given: Any) -> None:
 def test_an_earmark_moves_between_two_purses(given: Any) -> None:
     command = capital.Earmark(at=AT, **FIELDS, purse_from="float", purse_to="float")
     given(CapitalEntry(STREAM)).when(CapitalEntry.earmark, command).refused("purses are the same")
+
+
+# What was set aside stays set aside
+
+
+@pytest.mark.parametrize("purse_from", ["tax_reserve", "payroll_reserve"])
+@pytest.mark.parametrize("purse_to", ["float", "reinvestment_pool", "payroll_reserve"])
+def test_no_earmark_takes_money_out_of_a_reserve(
+    given: Any, purse_from: str, purse_to: str
+) -> None:
+    command = capital.Earmark(at=AT, **FIELDS, purse_from=purse_from, purse_to=purse_to)  # type: ignore[arg-type]
+    case = given(CapitalEntry(STREAM)).when(CapitalEntry.earmark, command)
+    if purse_from == purse_to:
+        case.refused("purses are the same")
+    else:
+        case.refused("stays there until it is paid out for what it is kept for, or released")
+
+
+def test_the_reinvestment_pool_is_no_reserve(given: Any) -> None:
+    command = capital.Earmark(
+        at=AT, **FIELDS, purse_from="reinvestment_pool", purse_to="float"
+    )  # what a purchase did not need
+    assert given(CapitalEntry(STREAM)).when(CapitalEntry.earmark, command).event
+
+
+@pytest.mark.parametrize(
+    ("purse", "purpose", "words"),
+    [
+        ("tax_reserve", "draw", "the tax reserve pays income tax only"),
+        ("tax_reserve", "payroll", "the tax reserve pays income tax only"),
+        ("payroll_reserve", "draw", "the payroll reserve pays payroll only"),
+        ("payroll_reserve", "income_tax", "the payroll reserve pays payroll only"),
+    ],
+)
+def test_a_reserve_pays_what_it_is_kept_for_and_nothing_else(
+    given: Any, purse: Any, purpose: Any, words: str
+) -> None:
+    command = capital.RecordWithdrawal(at=AT, **FIELDS, purse=purse, purpose=purpose)
+    given(CapitalEntry(STREAM)).when(CapitalEntry.withdraw, command).refused(words)
+
+
+@pytest.mark.parametrize("purpose", ["draw", "payroll", "income_tax"])
+def test_the_float_pays_anything(given: Any, purpose: Any) -> None:
+    command = capital.RecordWithdrawal(at=AT, **FIELDS, purse="float", purpose=purpose)
+    assert given(CapitalEntry(STREAM)).when(CapitalEntry.withdraw, command).event
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "RELEASE", "RELEASE 120.5 USD", "release 120.50 usd", "RELEASE 1205.00 USD"]
+)
+def test_a_release_is_confirmed_with_its_own_amount(given: Any, typed: str) -> None:
+    command = capital.ReleaseReserve(at=AT, **FIELDS, purse_from="tax_reserve", confirmed=typed)
+    case = given(CapitalEntry(STREAM)).when(CapitalEntry.release, command)
+    case.refused("RELEASE 120.50 USD", "Nothing was released")
+
+
+@pytest.mark.parametrize("purse", ["float", "reinvestment_pool"])
+def test_only_a_reserve_is_released(given: Any, purse: Any) -> None:
+    command = capital.ReleaseReserve(
+        at=AT, **FIELDS, purse_from=purse, confirmed="RELEASE 120.50 USD"
+    )
+    given(CapitalEntry(STREAM)).when(CapitalEntry.release, command).refused("only a reserve")
 
 
 def test_amounts_follow_the_currency_s_decimals(given: Any) -> None:

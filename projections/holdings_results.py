@@ -1,0 +1,97 @@
+"""What sales brought, from the ledger's entries: by security account, and by sleeve.
+
+The result of an entry is its gain less its commissions and fees. It belongs to the one account of a
+security that the entry moves; reversals and re-cost rows are entries like any other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+
+from aggregates.money import from_scaled
+from projections.holdings_records import Realized
+from projections.ledger_bulk import LedgerBulk
+from projections.ledger_points import LedgerPoints, lines_of, results_sql
+from projections.ledger_queries import LedgerQueries
+from projections.ledger_records import FOREVER, AsOf
+from projections.posting_rules import RESULT_ROLES
+
+TRADING_ROLES = ("trading_securities", "trading_options")
+HOLDINGS_ROLES = ("holdings_securities", "tax_reserve_vehicle")
+
+Codes = dict[str, frozenset[str]]  # by role, every code it was ever mapped to
+
+
+class Results:
+    """Reads the connection of one LedgerQueries; never writes. Amounts in minor units."""
+
+    def __init__(self, ledger: LedgerQueries) -> None:
+        self._c: sqlite3.Connection = ledger._c
+
+    def of(self, codes: Codes, accounts: Iterable[str], as_of: AsOf) -> Counter[str]:
+        """By security account, of everything that both clocks know."""
+        return LedgerPoints(self._c).results(codes_of(codes, RESULT_ROLES), accounts, as_of)
+
+    def between(
+        self, codes: Codes, first: date, last: date, since_position: int, until_position: int
+    ) -> Counter[str]:
+        """By security account, of entries dated ``first`` to ``last`` (both included) whose event
+        came after ``since_position``, up to ``until_position``."""
+        # whatever is dated or recorded later than a balance point was also posted after it
+        (after,) = self._c.execute(
+            "SELECT COALESCE(MAX(transaction_id), 0) FROM balance_points"
+            " WHERE through < ? OR position <= ?",
+            (first.isoformat(), since_position),
+        ).fetchone()
+        (until,) = self._c.execute(
+            "SELECT COALESCE(MIN(transaction_id), ?) FROM balance_points WHERE position >= ?",
+            (FOREVER, until_position),
+        ).fetchone()
+        rows = self._c.execute(
+            results_sql(
+                codes_of(codes, RESULT_ROLES),
+                f"FROM entries e {lines_of('e')}",
+                "e.transaction_id > ? AND e.transaction_id <= ? AND e.position > ?"
+                " AND e.position <= ? AND e.effective_date BETWEEN ? AND ?",
+            ),
+            (after, until, since_position, until_position, first.isoformat(), last.isoformat()),
+        )
+        found = Counter[str]()
+        for _, account, result in rows:
+            found[account] += result
+        return found
+
+
+def realized_by_sleeve(
+    books: LedgerQueries,
+    first: date,
+    last: date,
+    since_position: int = 0,
+    until_position: int | None = None,
+) -> Realized:
+    """Of entries dated ``first`` to ``last`` (both included) whose event came after
+    ``since_position``, up to ``until_position``."""
+    until = FOREVER if until_position is None else until_position
+    codes = LedgerBulk(books).role_codes(AsOf(position=until_position))
+    found = Results(books).between(codes, first, last, since_position, until)
+    scale = 10 ** books.books().exponent
+
+    def of(roles: Iterable[str]) -> Decimal:
+        mains = codes_of(codes, roles)
+        minor = sum(r for account, r in found.items() if main_of(account) in mains)
+        return from_scaled(minor, scale)
+
+    return Realized(trading=of(TRADING_ROLES), holdings=of(HOLDINGS_ROLES))
+
+
+def codes_of(codes: Codes, roles: Iterable[str]) -> set[str]:
+    return set().union(*(codes.get(role, frozenset()) for role in roles))
+
+
+def main_of(account: str) -> str:
+    """1130 of 1130.SCHD."""
+    return account.partition(".")[0]

@@ -1,0 +1,81 @@
+"""Prices that the long-term holdings are valued and ordered at: today's, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from aggregates.session import Mark, MarkPrices
+from brokers.port import BrokerError, KeysRefused
+from config.calendar import SessionHours
+from eventstore.errors import CommandConflict
+from runtime.bootstrap import Bot
+from runtime.flatten import QUOTE_LIVES
+
+
+class DayPrice(NamedTuple):
+    """The close of the last complete minute in which it traded today, which ended ``at``."""
+
+    price: Decimal
+    at: datetime
+
+
+class Quoted(NamedTuple):
+    bid: Decimal
+    ask: Decimal
+
+
+def day_prices(bot: Bot, hours: SessionHours, symbols: Iterable[str]) -> dict[str, DayPrice]:
+    """Of each symbol that has traded today; any other one has no price. Raises KeysRefused."""
+    found = {}
+    for symbol in sorted(set(symbols)):
+        try:
+            bars = bot.broker.bars(symbol, hours.open, bot.clock.now())
+        except KeysRefused:
+            raise
+        except BrokerError:
+            continue
+        if bars:
+            found[symbol] = DayPrice(bars[-1].close, bars[-1].end)
+    return found
+
+
+def quotes(bot: Bot, symbols: Iterable[str]) -> dict[str, Quoted]:
+    """Of each symbol that was quoted within five minutes. Raises KeysRefused."""
+    found = {}
+    for symbol in sorted(set(symbols)):
+        try:
+            quote = bot.broker.quote(symbol)
+        except KeysRefused:
+            raise
+        except BrokerError:
+            continue
+        if quote is not None and bot.clock.now() - quote.end <= QUOTE_LIVES and quote.bid > 0:
+            found[symbol] = Quoted(quote.bid, quote.ask)
+    return found
+
+
+def mark(bot: Bot, hours: SessionHours, occasion: str, prices: Mapping[str, DayPrice]) -> None:
+    """Record them, so that the value can be rebuilt."""
+    ids = {p.symbol: p.instrument_id for p in bot.views.books.positions()}
+    exchange, day = bot.settings.EXCHANGE_CALENDAR, hours.day
+    marks = tuple(
+        Mark(
+            instrument_id=ids.get(symbol, f"{exchange}:{symbol}"),
+            symbol=symbol,
+            price=found.price,
+            at=found.at,
+        )
+        for symbol, found in sorted(prices.items())
+    )
+    with suppress(CommandConflict):
+        if marks:
+            bot.dispatch(
+                MarkPrices(at=bot.clock.now(), effective_date=day, occasion=occasion, marks=marks),
+                command_id=f"marks:{day}:{occasion}:{bot.clock.now():%H%M%S}",
+                correlation=f"session-{day}",
+            )
+    bot.views.catch_up()
