@@ -33,7 +33,7 @@ NOBODY: frozenset[str] = frozenset()
 PEOPLES = ("sign_in", "users", "activity")  # pages about people, where there are any
 DEMO = "This is a demo, or a store without users"
 # What a page that is left open asks by itself: nobody need be there, so it counts as idle.
-BY_ITSELF = frozenset({"live.now", "live.events"})
+BY_ITSELF = frozenset({"live.now", "live.events", "holdings.now", "holdings.check"})
 # Who must still set up a second factor gets no further than these.
 WITHOUT_FACTOR = frozenset({"users.me", "users.factor", "sign_in.out", "proof.show_help"})
 

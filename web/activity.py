@@ -28,6 +28,7 @@ KINDS = {
     ),
     "settings": ("Configuration",),
     "accounts": ("ChartOfAccounts", "Chart"),
+    "holdings plan": ("HoldingsPlan",),
     "keys": ("Keys",),
 }  # fmt: skip
 
@@ -129,5 +130,6 @@ _WORDS = {
     "Configuration.Adopted": "settings adopted",
     "ChartOfAccounts.Adopted": "chart of accounts adopted",
     "ChartOfAccounts.Changed": "chart of accounts changed",
+    "HoldingsPlan.Saved": "holdings plan saved",
     "Keys.SignerIntroduced": "a key to sign checkpoints introduced",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -74,6 +74,31 @@ def daily_curve(sessions: Sequence[Any], exponent: int) -> Curve | None:
         if s.equity is not None
     ]
     return _curve(points, exponent, steps=False)
+
+
+def balance_curve(
+    ends: Sequence[tuple[date, Decimal]], until: date, name: str, exponent: int
+) -> Curve | None:
+    """A balance that stays until it moves: ``ends`` has each day's last one, in order. It is 0
+    before the first; None when it never moved."""
+    if not ends:
+        return None
+    points = [_end_of(ends[0][0] - timedelta(days=1), Decimal(0))]
+    for day, value in ends:
+        before = day - timedelta(days=1)
+        if points[-1].at < _midnight(before):
+            points.append(_end_of(before, points[-1].value))
+        points.append(_end_of(day, value))
+    if points[-1].at < _midnight(until):
+        points.append(_end_of(until, points[-1].value))
+    found = _curve(points, exponent, steps=False)
+    if found:
+        found.data["name"] = name
+    return found
+
+
+def _end_of(day: date, value: Decimal) -> Point:
+    return Point(_midnight(day), short_day(day), "", value, 0, "end of day")
 
 
 def _midnight(day: date) -> datetime:

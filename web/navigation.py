@@ -39,7 +39,11 @@ PAGES = (
         "l", "ledger.trial_balance", "Ledger", "trial balance, journal, difference",
         ("ledger", "difference"),
     ),
-    Page("h", "holdings.grid", "Holdings", "what is held in the long run", ("holdings",)),
+    Page("p", "capital.show", "Capital", "purses, deposits, payouts, corrections", ("capital",)),
+    Page(
+        "h", "holdings.grid", "Holdings", "what is held in the long run",
+        ("holdings", "holdings_files", "holdings_security", "rebalancing"),
+    ),
     Page("c", "accounts.tree", "Accounts", "the chart of accounts", ("accounts",)),
     Page("e", "history.events", "History", "every event", ("history", "proof.verify")),
     Page("x", "exports.every", "Exports", "files for other programs", ("exports",)),

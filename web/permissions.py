@@ -60,6 +60,14 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "ledger.journal": EVERYBODY,
     "ledger.account": EVERYBODY,
     "difference.report": EVERYBODY,
+    # money that moved without a trade: what happened is booked by who runs the bot or keeps its
+    # books, what a reserve pays and what was wrong by who keeps them; a reserve is released by an
+    # admin
+    "capital.show": EVERYBODY,
+    "capital.entry": OPERATORS | BOOKKEEPERS,
+    "capital.payout": BOOKKEEPERS,
+    "capital.reverse": BOOKKEEPERS,
+    "capital.release": ADMIN,
     # what programs ask
     "api.openapi": EVERYBODY,
     "api.status": EVERYBODY,
@@ -81,6 +89,23 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "accounts.role": BOOKKEEPERS,
     "accounts.check": BOOKKEEPERS,
     "accounts.edit": BOOKKEEPERS,
+    # the long-term holdings: everybody reads, an admin sets the plan, operators run it
+    "holdings.grid": EVERYBODY,
+    "holdings.now": EVERYBODY,
+    "holdings.versions": EVERYBODY,
+    "holdings.check": ADMIN,
+    "holdings.save": ADMIN,
+    "holdings.back": ADMIN,
+    "holdings.put_back": ADMIN,
+    "holdings_security.one": EVERYBODY,
+    "holdings_files.every": EVERYBODY,
+    "holdings_files.file": EVERYBODY,
+    "rebalancing.preview": EVERYBODY,
+    "rebalancing.top_up": EVERYBODY,
+    "rebalancing.outcome": EVERYBODY,
+    "rebalancing.ask": OPERATORS,
+    "rebalancing.ask_for_top_up": OPERATORS,
+    "rebalancing.take_back": OPERATORS,
     "history.events": EVERYBODY,
     "history.event": EVERYBODY,
     # what is no secret of the settings is read by everybody; an admin changes

@@ -71,6 +71,7 @@ def beside(name: str) -> Any:
 
 people = beside("people")  # people.py: a provisioned bot and signed-in clients
 trading_desk = beside("trading")  # trading.py: a session on that bot
+holdings_desk = beside("holdings")  # holdings.py: long-term holdings on that bot
 
 IDENTITY = "DEMO_USA_SIM_01"
 MONDAY, TUESDAY, WEDNESDAY = date(2013, 10, 7), date(2013, 10, 8), date(2013, 10, 9)
@@ -354,6 +355,31 @@ def trading(provisioned: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def held(provisioned: Any, trading: Any) -> Any:
+    """Long-term holdings on the provisioned bot; see holdings.py."""
+    return holdings_desk.Held(provisioned, trading, count=1000)  # beyond what a template has
+
+
+@pytest.fixture(scope="session")
+def holdings_template(bot_template: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same bot with the usual holdings; never to be changed."""
+    found = people.copied(bot_template, tmp_path_factory.mktemp("holdings") / "bot")
+    writes = trading_desk.Trading(found)
+    holdings_desk.Held(found, writes).usual()
+    writes.close()
+    found.close()
+    return found
+
+
+@pytest.fixture
+def with_holdings(holdings_template: Any, tmp_path: Path) -> Iterator[Any]:
+    """As ``provisioned``, with the usual holdings; a module names it ``provisioned`` for itself."""
+    found = people.copied(holdings_template, tmp_path / "bot")
+    yield found
+    found.close()
+
+
+@pytest.fixture
 def client_of() -> Callable[[Any, str | None], FlaskClient]:
     """`client_of(app, role)`: a browser signed in as the user with that role, None for nobody."""
     return people.client_of  # type: ignore[no-any-return]
@@ -406,7 +432,8 @@ def enter(browser: Browser, bot_address: str, provisioned: Any) -> Iterator[Call
 
 
 def _is_fault(message: Any) -> bool:
-    return message.type in ("error", "warning") and "status of 4" not in message.text
+    refused = ("status of 4", "Status Error Code 4")  # as the browser says it, and htmx
+    return message.type in ("error", "warning") and not any(r in message.text for r in refused)
 
 
 @pytest.fixture

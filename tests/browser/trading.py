@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from aggregates.base import Command
+from aggregates.capital import Earmark
 from aggregates.control import LatchKill, RecordKillStep, StartKill
 from aggregates.instrument import RegisterInstrument
 from aggregates.order_messages import (
@@ -62,6 +63,14 @@ class Trading:
             closes_at=datetime(2026, 3, 2, 21, 0, tzinfo=UTC),
         )  # fmt: skip
         self.do(StartPhase, phase="open")
+
+    def set_aside(self, tax: str, payroll: str) -> None:
+        """As the allocation does: cash of the float into both reserves."""
+        for purse, amount in (("tax_reserve", tax), ("payroll_reserve", payroll)):
+            self.do(
+                Earmark, reference=f"set-aside-{purse}", currency="USD", amount=D(amount),
+                reason="of the gains", purse_from="float", purse_to=purse,
+            )  # fmt: skip
 
     def order(self, order_id: str, symbol: str, quantity: str, sleeve: str = "trading") -> None:
         self.do(

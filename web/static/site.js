@@ -136,7 +136,7 @@
       series: [
         { label: "Time", value: (_plot, _value, _series, index) => index === null ? "–" : data.labels[index] },
         {
-          label: "Account value",
+          label: data.name ?? "Account value",
           stroke: () => colour("--curve"),
           fill: () => colour("--curve-area"),
           width: 2,
