@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aggregates.base import Command
-from aggregates.books import AdoptRules, ClosePeriod, OpenBooks, ReverseEntry
+from aggregates.books import AdoptRules, ClosePeriod, ExpectBooks, OpenBooks, ReverseEntry
 from aggregates.capital import (
     Earmark,
     RecordDeposit,
@@ -26,6 +26,7 @@ from aggregates.capital import (
     RecordRounding,
     RecordWithdrawal,
     RecordWithholding,
+    ReleaseReserve,
 )
 from aggregates.chart_edits import (
     CreateAccount,
@@ -46,6 +47,13 @@ from aggregates.control import (
     StartKill,
 )
 from aggregates.holdings import AllocateGains, IntendBatch, RecordStep
+from aggregates.holdings_plan import DEFAULT_PLAN, RollBackPlan, SavePlan
+from aggregates.holdings_requests import (
+    AnswerHoldings,
+    RecordRebalance,
+    RequestHoldings,
+    StartRequest,
+)
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
 from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import (
@@ -59,6 +67,7 @@ from aggregates.order_messages import (
     RecordUnknownOutcome,
     RequestCancel,
 )
+from aggregates.rebalance_values import Preview, Purses
 from aggregates.reconciliation import (
     AcceptDifference,
     Difference,
@@ -257,6 +266,32 @@ def _holdings() -> Iterator[Sequence[Command]]:
     ]  # fmt: skip
     yield [of(RecordStep, step="value", outcome="100.00", figures={}, balances={"float": "100.00"})]
     yield [of(IntendBatch, batch="b", side="buy", order_ids=(), skipped={"SPX": "no quote"})]
+    yield [
+        money(
+            ReleaseReserve, "released", "5.00", purse_from="tax_reserve",
+            confirmed="RELEASE 5.00 USD",
+        )
+    ]  # fmt: skip
+    yield [of(SavePlan, plan=DEFAULT_PLAN, seen=0, reason="")]
+    more = msgspec.structs.replace(DEFAULT_PLAN, float_target=Decimal(12))
+    yield [of(SavePlan, plan=more, seen=1, reason="more cash")]
+    yield [of(RollBackPlan, to=1, seen=2, reason="")]
+
+
+def _requests(head: int) -> Iterator[Sequence[Command]]:
+    """A top-up that is refused and a rebalance that is carried out; ``head`` as above."""
+    yield [of(RequestHoldings, request_id="t", kind="top_up", reason="bills")]
+    yield [of(AnswerHoldings, request_id="t", outcome="refused", said="nothing to sell")]
+    none = Purses(**dict.fromkeys(Purses.__struct_fields__, Decimal(0)))
+    preview = Preview(
+        plan=3, currency="USD", securities=(), orders=(), left=(), float_target=None, before=none,
+        after=none, digest="0" * 64,
+    )  # fmt: skip
+    yield [of(RequestHoldings, request_id="r", kind="rebalance", preview=preview, reason="due")]
+    yield [of(StartRequest, request_id="r")]
+    # two events of one command, none of the other
+    done = of(RecordRebalance, request_id="r", result=(), said="nothing to do")
+    yield [of(ExpectBooks, position=head + 4), done]
 
 
 def _people() -> Iterator[Sequence[Command]]:
@@ -311,8 +346,11 @@ def _safety() -> Iterator[Sequence[Command]]:
 def _asks() -> Iterator[Sequence[Command]]:
     books = list(_batches())
     yield from books
-    yield from _edits(sum(map(len, books)))
-    yield from _holdings()
+    edits = list(_edits(sum(map(len, books))))
+    yield from edits
+    holdings = list(_holdings())
+    yield from holdings
+    yield from _requests(sum(map(len, [*books, *edits, *holdings])))
     yield from _people()
     yield from _safety()
 

@@ -114,7 +114,7 @@ def test_killed_at_random_moments_the_history_is_that_of_an_undisturbed_run(
     print(f"{kills} kills in {rounds + 1} played weeks")
 
 
-@pytest.mark.parametrize("step", range(3, 320, 17 if FULL else 68))
+@pytest.mark.parametrize("step", range(3, 240, 17 if FULL else 59))
 def test_dying_right_after_any_write_changes_nothing(
     plan: DemoPlan, undisturbed: DataFolder, tmp_path: Path, step: int
 ) -> None:
