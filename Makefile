@@ -19,13 +19,15 @@ PAGES := web/static/vendor/.installed
 ROOMS := aggregates brokers config eventstore exporters projections runtime screeners security \
          strategies web
 
-.PHONY: help demo run test crash check bench
+.PHONY: help demo run test crash years check bench
 
 ## make demo     five synthetic trading days, then the books (SERVE=1: and the pages)
 ## make run      the bot
 ## make test     all tests
 ## make crash    kills at every step, pairs of kills, full disks, many writers, faults of brokers
 ##               (30 minutes)
+## make years    long-term holdings: two years against hledger, 200 histories of 50 steps
+##               (2 minutes)
 ## make check    format, lint, types, imports, known patterns of unsafe code
 ## make bench    our speed against raw SQLite, hledger, beancount, backtrader and nautilus_trader
 ## Options of the program follow in ARGS: make demo ARGS="--seed 7", make test ARGS="-k ledger"
@@ -44,6 +46,10 @@ test: $(PROJECT) $(PAGES)
 crash: $(PROJECT)
 	@PROGRAMME=full .venv/bin/pytest tests/crash tests/conformance tests/faults \
 	  tests/property/test_commands_model.py $(ARGS)
+
+years: $(PROJECT)
+	@PROGRAMME=full .venv/bin/pytest -n $(PROCESSES) --dist load \
+	  tests/property/test_holdings_model.py tests/oracle/test_holdings_years.py $(ARGS)
 
 check: $(PROJECT)
 	.venv/bin/ruff format --check
