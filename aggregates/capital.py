@@ -36,12 +36,16 @@ class CapitalDeposited(_Entry, frozen=True, kw_only=True):
     """Owner's money came into the account: cash float against opening equity."""
 
 
-@topic("Capital.Withdrawn")
+@topic("Capital.Withdrawn", schema_version=2)
 class CapitalWithdrawn(_Entry, frozen=True, kw_only=True):
-    """Money left the account from ``purse``, for the owner or for what a reserve was kept for."""
+    """Money left the account from ``purse``, for the owner or for what a reserve was kept for.
+
+    ``confirmed`` is what a person typed for a payout of a reserve; empty where nobody was asked.
+    """
 
     purse: Purse
     purpose: Purpose
+    confirmed: str
 
 
 @topic("Capital.DividendReceived")
@@ -114,8 +118,13 @@ class RecordDeposit(_Record, frozen=True, kw_only=True):
 
 
 class RecordWithdrawal(_Record, frozen=True, kw_only=True):
+    """``confirmed``: ``payout_words`` of the amount, from a page; empty from what asks nobody."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"confirmed"})
+
     purse: Purse = "float"
     purpose: Purpose = "draw"
+    confirmed: str = ""
 
 
 class RecordDividend(_Record, frozen=True, kw_only=True):
@@ -163,6 +172,11 @@ def release_words(amount: Decimal, currency: str) -> str:
     return f"RELEASE {Money.of(amount, currency).decimal:f} {currency}"
 
 
+def payout_words(amount: Decimal, currency: str) -> str:
+    """What is typed to pay that amount from a reserve, such as "PAY 1500.00 USD"."""
+    return f"PAY {Money.of(amount, currency).decimal:f} {currency}"
+
+
 class CapitalEntry(Aggregate):
     """One movement of money under one reference."""
 
@@ -177,6 +191,11 @@ class CapitalEntry(Aggregate):
             c.purpose == kept_for,
             f"{c.reference}: the {_words(c.purse)} pays {_words(kept_for)} only. Nothing was "
             "booked; withdraw from the float, or release the reserve first.",
+        )
+        wanted = payout_words(c.amount, c.currency)
+        check(
+            c.confirmed in ("", wanted),
+            f"{c.reference}: a payout is confirmed by typing {wanted}. Nothing was paid out.",
         )
         self.emit(record(CapitalWithdrawn, c))
 

@@ -111,6 +111,11 @@ class Control(Aggregate):
         self.asked: dict[Action, ControlRequested] = {}
 
     @property
+    def kill_asked(self) -> bool:
+        """Whether one is asked for, under way or latched."""
+        return self.killed or self.killing or "kill" in self.asked
+
+    @property
     def entries_blocked(self) -> str:
         """Why nothing may be bought for trading; empty while it may."""
         if self.killed:

@@ -18,7 +18,8 @@ from aggregates.order_messages import Side
 STREAM = "holdings"
 # The specification's "Automated Daily Workflow", step by step.
 STEPS = ("value", "float", "gains", "tax", "payroll", "reinvest", "log", "ledger")
-EXTRA_STEPS = ("float after mid", "float after close")  # where every session is followed by a check
+# A check of the float after every session, where that is wanted; and why a day stopped at first.
+EXTRA_STEPS = ("float after mid", "float after close", "stopped")
 
 
 def day_stream(day: date) -> str:

@@ -7,14 +7,17 @@ that was confirmed: its orders are what is carried out, or nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import ClassVar, Literal
 
 from aggregates.base import Aggregate, Command, Event, check, record, topic
+from aggregates.order import FINAL
 from aggregates.rebalance_values import CarriedOut, Preview
 
 STREAM = "holdings-requests"
 REASON_LONGEST = 500  # characters
+LEFT_OUT = "left out"  # in place of an order's last state: there was no money for it
 
 Kind = Literal["top_up", "rebalance"]
 Answer = Literal["done", "refused", "withdrawn"]
@@ -58,6 +61,12 @@ class HoldingsAnswered(Event, frozen=True, kw_only=True):
     said: str
 
 
+def is_finished(result: Iterable[CarriedOut]) -> bool:
+    """Whether every order came to its end at the broker, or there was no money for it. One that
+    could not be sent, or whose end nobody knows, leaves the rebalance unfinished."""
+    return all(one.state in FINAL or one.state == LEFT_OUT for one in result)
+
+
 class RequestHoldings(Command, frozen=True, kw_only=True):
     request_id: str
     kind: Kind
@@ -87,7 +96,8 @@ class AnswerHoldings(Command, frozen=True, kw_only=True):
 
 class HoldingsRequests(Aggregate):
     """``waiting`` has the open requests by id, oldest first; ``started`` since which date one
-    of them is carried out; ``rebalanced_on`` is the date of the last rebalance."""
+    of them is carried out; ``rebalanced_on`` is the date of the last rebalance that was finished.
+    ``unfinished`` is the last one while it is not, ``unfinished_on`` the date of its orders."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -95,6 +105,8 @@ class HoldingsRequests(Aggregate):
         self.started: dict[str, date] = {}
         self.ids: set[str] = set()
         self.rebalanced_on: date | None = None
+        self.unfinished: Rebalanced | None = None
+        self.unfinished_on: date | None = None
 
     def request(self, c: RequestHoldings) -> None:
         check(c.request_id not in self.ids, f"Request {c.request_id} was made already.")
@@ -151,7 +163,16 @@ class HoldingsRequests(Aggregate):
             case RequestStarted():
                 self.started[event.request_id] = event.effective_date
             case Rebalanced():
-                self.rebalanced_on = event.effective_date
+                self._rebalanced(event)
             case HoldingsAnswered():
                 self.waiting.pop(event.request_id, None)
                 self.started.pop(event.request_id, None)
+
+    def _rebalanced(self, event: Rebalanced) -> None:
+        """Half a rebalance begins no interval: it is due again."""
+        if is_finished(event.result):
+            self.rebalanced_on = event.effective_date
+            self.unfinished = self.unfinished_on = None
+        else:
+            self.unfinished = event
+            self.unfinished_on = self.started.get(event.request_id, event.effective_date)

@@ -104,6 +104,9 @@ class Instrument(Aggregate):
     def rename(self, command: RenameInstrument) -> None:
         self.check_registered(command.instrument_id)
         check_symbol(command.symbol)
+        check(
+            command.symbol != self.symbol, f"{self.instrument_id} is called {self.symbol} already."
+        )
         self.emit(record(InstrumentRenamed, command, symbol_before=self.symbol))
 
     def split(self, command: RecordSplit) -> None:

@@ -81,8 +81,9 @@ class BrokerKnownAgain(Event, frozen=True, kw_only=True):
 
 @topic("Reconciliation.Compared")
 class Compared(Event, frozen=True, kw_only=True):
-    """One comparison. ``repaired`` says in words what was recorded for it; ``still_open`` are the
-    ids of differences that are neither explained nor accepted. Cash after the repairs."""
+    """One comparison. ``repaired`` says in words what was recorded for it, and why an accepted sale
+    was not; ``still_open`` are the ids of differences that are neither explained nor accepted. Cash
+    after the repairs."""
 
     occasion: Occasion
     our_cash: Decimal

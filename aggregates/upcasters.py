@@ -71,6 +71,11 @@ def _earmarked_by_hand(payload: Payload) -> Payload:
     return payload | {"context": ""}
 
 
+def _withdrawn_unconfirmed(payload: Payload) -> Payload:
+    return payload | {"confirmed": ""}
+
+
 register("Capital.Earmarked", {1: _earmarked_by_hand})
+register("Capital.Withdrawn", {1: _withdrawn_unconfirmed})
 
 check_complete()

@@ -192,7 +192,7 @@ class MadeDay:
             DividendReceived: {"symbol": "S07", "withheld": Decimal("12.34")},
             InterestReceived: {},
             FeeCharged: {},
-            CapitalWithdrawn: {"purse": "float", "purpose": "draw"},
+            CapitalWithdrawn: {"purse": "float", "purpose": "draw", "confirmed": ""},
             CapitalEarmarked: {
                 "purse_from": "float",
                 "purse_to": "tax_reserve",

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import exchange_calendars
 import msgspec
 
+from config.clock import local_date
 from config.errors import ConfigError
 
 
@@ -52,6 +53,10 @@ class TradingCalendar:
         """The hours of that day, or None when the exchange is closed."""
         found = self.sessions(day, day)
         return found[0] if found else None
+
+    def date_of(self, moment: datetime) -> date:
+        """The date at the exchange, by which its sessions are named."""
+        return local_date(moment, str(self._calendar.tz))
 
     def settles_on(self, day: date) -> date:
         """Settlement date of a US equity trade: T+3 to 2017-09-04, T+2 to 2024-05-27, then T+1.

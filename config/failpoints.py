@@ -40,6 +40,7 @@ STEPS = {
     "kill.latched": "the switch is latched, and nobody was told",
     # the long-term holdings; orders on their way are the outbox's
     "holdings.batch_intended": "all orders of a batch are on disk, none was sent",
+    "holdings.whole": "what the reserve's security cost is put back, the step is not recorded",
     "holdings.batch_ended": "every order of a batch is over, what it came to is not recorded",
     "holdings.marked": "the prices of the day are on disk, the account's value is not",
     "holdings.measured": "gains and what is to be set aside are known, nothing is on disk",

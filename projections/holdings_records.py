@@ -73,10 +73,15 @@ class HoldingsState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Realized(msgspec.Struct, frozen=True, kw_only=True):
-    """Result booked: gains less commissions and fees, by the sleeve of the security account."""
+    """Result booked: gains less commissions and fees, by the sleeve of the security account.
+
+    ``invested`` is what of ``holdings`` rebalances made, which have spent it on securities, and the
+    tax reserve's vehicle, whose it is: no money to be invested again.
+    """
 
     trading: Decimal
     holdings: Decimal
+    invested: Decimal
 
 
 class ReserveLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
-from decimal import Decimal
 
 from aggregates.money import from_scaled
 from projections.holdings_records import Realized
@@ -38,9 +37,9 @@ class Results:
 
     def between(
         self, codes: Codes, first: date, last: date, since_position: int, until_position: int
-    ) -> Counter[str]:
-        """By security account, of entries dated ``first`` to ``last`` (both included) whose event
-        came after ``since_position``, up to ``until_position``."""
+    ) -> list[tuple[int, str, int]]:
+        """Transaction id, security account and result of entries dated ``first`` to ``last`` (both
+        included) whose event came after ``since_position``, up to ``until_position``."""
         # whatever is dated or recorded later than a balance point was also posted after it
         (after,) = self._c.execute(
             "SELECT COALESCE(MAX(transaction_id), 0) FROM balance_points"
@@ -60,10 +59,18 @@ class Results:
             ),
             (after, until, since_position, until_position, first.isoformat(), last.isoformat()),
         )
-        found = Counter[str]()
-        for _, account, result in rows:
-            found[account] += result
-        return found
+        return list(rows)
+
+    def of_rebalances(self, number: int) -> bool:
+        """Whether the entry is of a rebalance's fill. A correction is of what it corrects, whose
+        own entry is the first about it."""
+        found = self._c.execute(
+            "SELECT t.context FROM entries e JOIN entries o ON o.about = e.about"
+            " JOIN terms t ON t.terms_id = o.terms_id WHERE e.transaction_id = ?"
+            " ORDER BY o.transaction_id LIMIT 1",
+            (number,),
+        ).fetchone()
+        return bool(found[0] == "rebalance")
 
 
 def realized_by_sleeve(
@@ -77,15 +84,22 @@ def realized_by_sleeve(
     ``since_position``, up to ``until_position``."""
     until = FOREVER if until_position is None else until_position
     codes = LedgerBulk(books).role_codes(AsOf(position=until_position))
-    found = Results(books).between(codes, first, last, since_position, until)
+    results = Results(books)
+    found = results.between(codes, first, last, since_position, until)
     scale = 10 ** books.books().exponent
+    trading, holdings, vehicle = (
+        codes_of(codes, roles) for roles in (TRADING_ROLES, HOLDINGS_ROLES, HOLDINGS_ROLES[1:])
+    )
 
-    def of(roles: Iterable[str]) -> Decimal:
-        mains = codes_of(codes, roles)
-        minor = sum(r for account, r in found.items() if main_of(account) in mains)
-        return from_scaled(minor, scale)
+    def invested(number: int, account: str) -> bool:
+        main = main_of(account)
+        return main in vehicle or (main in holdings and results.of_rebalances(number))
 
-    return Realized(trading=of(TRADING_ROLES), holdings=of(HOLDINGS_ROLES))
+    return Realized(
+        trading=from_scaled(sum(r for _, a, r in found if main_of(a) in trading), scale),
+        holdings=from_scaled(sum(r for _, a, r in found if main_of(a) in holdings), scale),
+        invested=from_scaled(sum(r for n, a, r in found if invested(n, a)), scale),
+    )
 
 
 def codes_of(codes: Codes, roles: Iterable[str]) -> set[str]:

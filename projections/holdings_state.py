@@ -17,6 +17,7 @@ from projections.ledger_bulk import LedgerBulk
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf, Listing
 from projections.performance_queries import PerformanceQueries
+from strategies.holdings_allocation import float_target
 
 HOLDINGS, VEHICLE = HOLDINGS_ROLES
 _PRICE_SCALE = 10**6
@@ -45,6 +46,7 @@ class Moment:
 
     def __init__(self, books: LedgerQueries, trading: PerformanceQueries, as_of: AsOf) -> None:
         self.codes = LedgerBulk(books).role_codes(as_of)
+        self._currency = books.books().currency
         self.scale = 10 ** books.books().exponent
         self._sums, self._listed = books.sums(as_of), books.listed(as_of)
         self._names = Names(books, as_of)
@@ -196,7 +198,7 @@ class Moment:
     def _float_target(self, plan: Plan | None, account: int | None) -> Decimal | None:
         if plan is None or account is None:
             return None
-        return _rounded(Fraction(plan.float_target) / 100 * account / self.scale, self.scale)
+        return float_target(plan, self._money(account), self._currency)
 
     # -- money -----------------------------------------------------------------------------
 

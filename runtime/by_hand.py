@@ -1,53 +1,114 @@
 """Sales that somebody made at the broker by hand, booked once a person has accepted them.
 
 The broker's executions say what was sold and for how much, so nothing is guessed; that they are to
-be booked as sales of this bot is what the person decides.
+be booked as sales of this bot is what the person decides. The units leave the account that holds
+them: what the ledger could not post is not recorded, and said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+import msgspec
 
 from aggregates.base import Command
+from aggregates.errors import DomainError
+from aggregates.money import Money, Price, Quantity
 from aggregates.order import Order, order_stream
 from aggregates.order_messages import RecordFill, RecordSubmission, Sleeve
-from aggregates.reconciliation import Reconciliation
+from aggregates.reconciliation import Difference, Reconciliation
 from brokers.port import Execution
+from projections.ledger_records import Position
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
+from runtime.dry_run import dry_run
 from runtime.exits import BY_HAND, exit_commands
-from runtime.flatten import units_by_sleeve
 
 _ZERO = Decimal(0)
+# Where units are looked for, in this order: role of the account, sleeve and context of the sale.
+_PLACES: tuple[tuple[str, Sleeve, str], ...] = (
+    ("trading_securities", "trading", BY_HAND),
+    ("holdings_securities", "holdings", BY_HAND),
+    ("tax_reserve_vehicle", "holdings", "tax-reserve"),
+)
+
+
+class Accepted(NamedTuple):
+    """In words: the sales that were ``booked`` now, and of each difference why it is ``left``."""
+
+    booked: list[str]
+    left: list[str]
+
+
+class Part(NamedTuple):
+    """What one account gives to a sale: all of it, but where no single one holds as much."""
+
+    sleeve: Sleeve
+    context: str
+    sale: Execution
 
 
 def book_accepted(
-    bot: Bot, desk: Desk | None, state: Reconciliation, strangers: Sequence[Execution]
-) -> list[str]:
-    """Book the sales behind each accepted difference; returns them in words.
+    bot: Bot,
+    desk: Desk | None,
+    state: Reconciliation,
+    strangers: Sequence[Execution],
+    at_broker: Mapping[str, Decimal],
+) -> Accepted:
+    """Book the sales behind each accepted difference that there still is, whole or not at all.
 
     Only sales that come to exactly what is missing: of anything else nothing is booked.
     """
-    words = []
+    done = Accepted([], [])
     for difference_id, reason in state.accepted.items():
         difference = state.found[difference_id]
-        if difference.kind != "closed_by_hand":
+        if difference.kind != "closed_by_hand" or not _still_missing(bot, difference, at_broker):
+            continue
+        sold = f"{-Decimal(difference.amount):f} {difference.subject} sold by hand"
+        if why := _waits(bot, difference.subject):
+            done.left.append(f"not booked yet: {sold}: {why}")
             continue
         sales = _sales(bot, strangers, difference.subject, -Decimal(difference.amount))
+        if not sales:
+            done.left.append(
+                f"not booked: {sold}: the broker lists no sales that come to exactly as many"
+            )
         for sale in sales:
-            sleeve = _sleeve(bot, sale)
-            if sleeve is not None:
-                _book(bot, desk, sale, sleeve, reason)
-                words.append(
-                    f"sold by hand: {sale.quantity:f} {sale.symbol} at {sale.price:f}, accepted: "
-                    f"{reason}"
-                )
-    return words
+            try:
+                _book(bot, desk, sale, reason)
+            except DomainError as e:
+                done.left.append(f"not booked: {sold}: {e}")
+                break
+            done.booked.append(
+                f"sold by hand: {sale.quantity:f} {sale.symbol} at {sale.price:f}, accepted: "
+                f"{reason}"
+            )
+    return done
 
 
 def _order_id(sale: Execution) -> str:
     return f"by-hand-{sale.execution_id}"
+
+
+def _held(bot: Bot, symbol: str) -> list[Position]:
+    bot.views.catch_up()
+    return [p for p in bot.views.books.positions() if p.symbol == symbol]
+
+
+def _still_missing(bot: Bot, difference: Difference, at_broker: Mapping[str, Decimal]) -> bool:
+    ours = sum((p.quantity for p in _held(bot, difference.subject)), _ZERO)
+    return at_broker.get(difference.subject, _ZERO) - ours == Decimal(difference.amount)
+
+
+def _waits(bot: Bot, symbol: str) -> str:
+    """Whether a sale of ours may be what is missing: booked too, its fill could not be posted."""
+    ids = [
+        o.order_id for o in bot.views.orders.unfinished() if (o.symbol, o.side) == (symbol, "sell")
+    ]
+    return f"order {', '.join(ids)} may still be filled, and may be it" if ids else ""
 
 
 def _sales(
@@ -66,26 +127,86 @@ def _sales(
     return found[::-1] if not missing else []
 
 
-def _sleeve(bot: Bot, sale: Execution) -> Sleeve | None:
-    """Trading's units first; None when neither sleeve holds as many."""
-    bot.views.catch_up()
-    trading, holdings = units_by_sleeve(bot.views.books)
-    sleeves: Mapping[Sleeve, Mapping[str, Decimal]] = {"trading": trading, "holdings": holdings}
-    for sleeve, units in sleeves.items():
-        if units.get(sale.symbol, _ZERO) >= sale.quantity:
-            return sleeve
-    return None
+# Which account gives how much
 
 
-def _book(bot: Bot, desk: Desk | None, sale: Execution, sleeve: Sleeve, reason: str) -> None:
-    """Intent, submission and fill in one batch: at no time is there anything to send."""
-    order_id, day = _order_id(sale), sale.executed_at.date()
+def _parts(bot: Bot, sale: Execution) -> list[Part]:
+    """The first account that holds as many gives all; else each in turn gives what it has."""
+    held, mapping = _held(bot, sale.symbol), bot.views.books.chart().mapping
+    units = {p.code.partition(".")[0]: p.quantity for p in held}
+    there = [(place, units[mapping[place[0]]]) for place in _PLACES if mapping[place[0]] in units]
+    enough = [one for one in there if one[1] >= sale.quantity][:1]
+    given, left = [], sale.quantity
+    for place, most in enough or there:
+        if left > 0:
+            given.append((place, min(left, most)))
+            left -= given[-1][1]
+    if left:
+        raise DomainError(
+            f"trading, the holdings and the tax reserve hold {left:f} too few. Nothing was "
+            "recorded; compare the accounts with the broker's statement."
+        )
+    pieces = _split(sale, [quantity for _, quantity in given])
+    return [
+        Part(sleeve, context, piece)
+        for ((_, sleeve, context), _), piece in zip(given, pieces, strict=True)
+    ]
+
+
+def _split(sale: Execution, units: Sequence[Decimal]) -> list[Execution]:
+    """The execution in pieces that add up to it, money to the minor unit."""
+    if len(units) == 1:
+        return [sale]
+    weights = [Fraction(quantity) for quantity in units]
+    commission = Money.rounded(sale.commission, sale.currency)
+    fees = Money.rounded(sale.fees, sale.currency)
+    gross = Price.of(sale.price, sale.currency).times(Quantity.of(sale.quantity))
+    stated = sale.net_amount
+    net = gross - commission - fees if stated is None else Money.rounded(stated, sale.currency)
+    shares = zip(*(amount.split(weights) for amount in (commission, fees, net)), strict=True)
+    return [
+        msgspec.structs.replace(
+            sale,
+            execution_id=sale.execution_id if not number else f"{sale.execution_id}-{number + 1}",
+            quantity=quantity,
+            commission=share[0].decimal,
+            fees=share[1].decimal,
+            net_amount=share[2].decimal,
+        )
+        for number, (quantity, share) in enumerate(zip(units, shares, strict=True))
+    ]
+
+
+# Booking
+
+
+def _book(bot: Bot, desk: Desk | None, sale: Execution, reason: str) -> None:
+    """All parts in one batch, after the ledger has shown that it could post them.
+
+    Raises DomainError when it could not; then nothing was recorded.
+    """
+    parts = _parts(bot, sale)
+    commands = [command for part in parts for command in _commands(bot, part, reason)]
+    dry_run(bot.store, bot.folder, *commands)
+    order_id = _order_id(sale)
+    bot.dispatch(*commands, command_id=f"by-hand:{order_id}", correlation=order_id)
+    for part in parts:
+        if desk is not None and part.sleeve == "trading":
+            desk.refresh(_order_id(part.sale))
+
+
+def _commands(bot: Bot, part: Part, reason: str) -> list[Command]:
+    """Intent, submission and fill: at no time is there anything to send."""
+    sale, order_id = part.sale, _order_id(part.sale)
+    day = bot.calendar.date_of(sale.executed_at)
     commands: list[Command] = exit_commands(
         bot, order_id=order_id, day=day, at=sale.executed_at, symbol=sale.symbol,
-        quantity=sale.quantity, reason=f"sold by hand: {reason}", sleeve=sleeve, context=BY_HAND,
+        quantity=sale.quantity, reason=f"sold by hand: {reason}", sleeve=part.sleeve,
+        context=part.context,
         inputs={"quantity": f"{sale.quantity:f}", "execution_id": sale.execution_id},
     )  # fmt: skip
-    commands += [
+    return [
+        *commands,
         RecordSubmission(at=sale.executed_at, effective_date=day, order_id=order_id),
         RecordFill(
             at=sale.executed_at,
@@ -101,6 +222,3 @@ def _book(bot: Bot, desk: Desk | None, sale: Execution, sleeve: Sleeve, reason: 
             settles_on=sale.settles_on,
         ),
     ]
-    bot.dispatch(*commands, command_id=f"by-hand:{order_id}", correlation=order_id)
-    if desk is not None and sleeve == "trading":
-        desk.refresh(order_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from aggregates.base import Command
@@ -13,6 +14,7 @@ from runtime.custody import Custody
 from runtime.dispatch import BooksMoved, Recorded
 from runtime.dry_run import DryRun, dry_run
 from runtime.holdings_plan import current_plan
+from runtime.promised import promised
 from runtime.queries import Queries
 from strategies.capital_rules import check_entry, warnings
 from strategies.holdings_rules import Breach
@@ -53,7 +55,11 @@ def look(custody: Custody, queries: Queries, command: Command) -> Outlook:
     currency = queries.books().currency
     plan = current_plan(custody)[1]
     state = queries.holdings(plan=plan) if isinstance(command, RecordWithdrawal) else None
-    refused = check_entry(command, run.before, run.after, plan=plan, state=state, currency=currency)
+    spends = state is not None and run.after.float < run.before.float
+    refused = check_entry(
+        command, run.before, run.after, plan=plan, state=state, currency=currency,
+        promised=promised(custody.store, queries) if spends else Decimal(0),
+    )  # fmt: skip
     return Outlook(run, refused, () if refused else warnings(run.after, currency))
 
 

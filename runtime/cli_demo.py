@@ -55,7 +55,7 @@ def holdings_demo(
         title = f"Long-term holdings, {plan.first} to {plan.last}, {queries.books().currency}"
         write_atomically(drawn, picture(found.months, title))
         click.echo(f"Picture    {drawn}")
-    click.echo(_next_steps(folder))
+    click.echo(_next_steps(folder, "holdings"))
     queries.close()
     if port is not None:
         _serve(folder, port)
@@ -192,13 +192,16 @@ def _reconciled(queries: Queries, sessions: list[SessionSummary]) -> str:
     return "; ".join(found) or "cash and units equal after every session"
 
 
-def _next_steps(folder: DataFolder) -> str:
+def _next_steps(folder: DataFolder, *more: str) -> str:
+    """``more`` are commands that have something to say about this demo."""
+    own = "".join(f"  tbot {command} --data-dir {folder.root}\n" for command in more)
     return (
         f"\nThe books are in {folder.root}. Look further:\n"
+        f"{own}"
         f"  tbot verify --data-dir {folder.root}\n"
         f"  tbot balances --data-dir {folder.root} --as-of DATE\n"
         f"  tbot export hledger --data-dir {folder.root} -o books.journal\n"
-        "  make demo SERVE=1   (the same, in the browser)"
+        f"  python -m web --data-dir {folder.root}   (the same, in the browser)"
     )
 
 

@@ -109,11 +109,11 @@ def try_market_data(folder: DataFolder, settings: Settings) -> Result:
     except OSError as e:
         return Result(what, False, f"{place} cannot be read: {e.strerror or e}.")
     if not found:
-        # No files: the bot is set up all the same, and a session would have nothing to fill on.
+        # No files: the bot is set up all the same, and the simulated broker invents its prices.
         return Result(
             what, None,
-            f"{place} holds no bars or quotes yet. The bot can be set up without; put the files "
-            "there before the first session.",
+            f"{place} holds no bars or quotes yet. The bot can be set up without: with the "
+            "simulated broker, a session whose day has no bars there is played on invented prices.",
         )  # fmt: skip
     return Result(what, True, f"{place} holds {len(found):,} files that can be read.")
 

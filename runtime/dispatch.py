@@ -191,7 +191,10 @@ def _chart_edit(work: UnitOfWork, c: chart_of_accounts.ChartEdit) -> None:
 
 def _intend(work: UnitOfWork, c: orders.IntendOrder) -> None:
     """Trading buys nothing while entries are blocked or books and broker differ, and sends nothing
-    at all after a kill. What is booked after the fact is no order to send."""
+    at all after a kill. What is booked after the fact is no order to send. Of an instrument that is
+    not registered no fill could be posted."""
+    stream = instruments.instrument_stream(c.instrument_id)
+    work.load(instruments.Instrument, stream).check_registered(c.instrument_id)
     if c.sleeve == "trading" and c.context != "correction":
         now = work.load(control.Control, control.STREAM)
         blocked = now.entries_blocked if c.side == "buy" or now.killed else ""

@@ -14,8 +14,10 @@ import msgspec
 from aggregates.base import Command, Event
 from aggregates.books import ReverseEntry
 from aggregates.errors import DomainError
+from aggregates.instrument import InstrumentRenamed
 from config.paths import DataFolder
 from eventstore.application import Store
+from eventstore.codec import encode
 from eventstore.envelope import Envelope
 from eventstore.feed import Feed
 from projections.base import FOLD_ERRORS
@@ -33,7 +35,7 @@ class DryRun(NamedTuple):
 
     ``commands`` are those that were tried, with what the books say of the units they move.
     ``before`` and ``after`` are the purses then. ``digest`` names the postings alone: dates,
-    accounts, amounts and units.
+    accounts, amounts and units; of a rename the two symbols.
     """
 
     position: int
@@ -49,6 +51,11 @@ class DryRun(NamedTuple):
             (str(e.effective_date), p.code, str(p.amount), str(p.quantity))
             for e in self.entries
             for p in e.postings
+        ]
+        lines += [
+            (str(e.effective_date), e.symbol_before, e.symbol, "")
+            for e in self.events
+            if isinstance(e, InstrumentRenamed)
         ]
         return hashlib.sha256(msgspec.json.encode(lines)).hexdigest()
 
@@ -89,7 +96,11 @@ def _decided(store: Store, commands: tuple[Command, ...]) -> tuple[Event, ...]:
 def _fold(ledger: Ledger, position: int, events: tuple[Event, ...]) -> None:
     try:
         for place, event in enumerate(events, position + 1):
-            ledger.fold(_row(place, event), event)
+            row = _row(place, event)
+            if (facts_of := ledger.readers.get(event.topic)) is not None:
+                ledger.fold_facts(event.topic, facts_of(row, encode(event)))
+            else:
+                ledger.fold(row, event)
         ledger.flush()
     except FOLD_ERRORS as e:
         raise DomainError(f"The ledger could not post this: {e} Nothing was recorded.") from e
@@ -98,7 +109,9 @@ def _fold(ledger: Ledger, position: int, events: tuple[Event, ...]) -> None:
 def _row(position: int, event: Event) -> Envelope:
     """As much of a stored row as the ledger looks at."""
     row = Envelope._make([b"" if name in _BYTES else "" for name in Envelope._fields])
-    return row._replace(position=position, topic=event.topic, recorded_at=0)
+    return row._replace(
+        position=position, topic=event.topic, schema_version=event.schema_version, recorded_at=0
+    )
 
 
 _BYTES = ("state", "commitment", "command_digest", "hash")

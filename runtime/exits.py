@@ -9,6 +9,7 @@ from aggregates.base import Command
 from aggregates.order_messages import IntendOrder, Sleeve
 from aggregates.session import Decide, Session, session_stream
 from runtime.bootstrap import Bot
+from runtime.instruments import id_of
 
 BY_HAND = "correction"  # the context of an order that is booked after the fact and never sent
 
@@ -36,7 +37,7 @@ def exit_commands(
         effective_date=day,
         order_id=order_id,
         bot_identity=bot.identity,
-        instrument_id=f"{bot.settings.EXCHANGE_CALENDAR}:{symbol}",
+        instrument_id=id_of(bot, symbol),
         symbol=symbol,
         sleeve=sleeve,
         side="sell",

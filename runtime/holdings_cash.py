@@ -16,7 +16,7 @@ from runtime.reconciliation import Reconciled, reconcile
 
 
 class HoldingsStopped(TradeBotError):
-    """The day's work on the long-term holdings ends here; what was done stays done."""
+    """The day's work on the long-term holdings cannot go on now; what was done stays done."""
 
 
 class CashCheck:
@@ -36,8 +36,8 @@ class CashCheck:
             bot.views.catch_up()
             if compared.why:
                 raise HoldingsStopped(
-                    f"{after}: {compared.why}. Nothing more is done with the long-term holdings "
-                    "today; resolve the difference, and the next session goes on."
+                    f"{after}: {compared.why}. What was done stays done; nothing more is done with "
+                    "the long-term holdings before the difference is resolved."
                 )
         return purses_of(bot.views.books)
 
@@ -46,8 +46,8 @@ class CashCheck:
             cash = in_minor_units(self._bot, self._bot.broker.account().cash)
         except (BrokerUnavailable, OutcomeUnknown) as e:
             raise HoldingsStopped(
-                f"the broker does not say what cash there is: {e} Nothing more is done with the "
-                "long-term holdings today; what was done stays done."
+                f"the broker does not say what cash there is: {e} What was done stays done; "
+                "nothing more is done with the long-term holdings before it answers."
             ) from None
         return cash == self._bot.views.books.broker_cash()
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.money import Money
 from projections.ledger_records import AsOf
 from runtime.cli_output import money, table
 from runtime.holdings_demo import DEPOSIT, HoldingsDemo
 from runtime.queries import Queries
+from runtime.query_records import EventView
+from strategies.indicators import EXACT
 
 WIDTH = 40  # columns of the bars
 BLOCKS = "▁▂▃▄▅▆▇█"
-PARTS = (("holdings", "█"), ("tax reserve", "▓"), ("payroll reserve", "▒"), ("float", "░"))
+PARTS = (("holdings", "█"), ("tax reserve", "▓"), ("payroll reserve", "▒"),
+         ("float and pool", "░"))  # fmt: skip
 FAR = 2**60
 _ZERO = Decimal(0)
 
 
 class Month(NamedTuple):
     """At the close of a month's last session, at the prices of that moment. ``tax`` is cash and
-    vehicle; ``float`` has the pool, which is cash on its way."""
+    vehicle, at its price; ``float`` has the pool, which is cash on its way."""
 
     day: date
     holdings: Decimal
@@ -43,12 +47,14 @@ class Bought(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """``without_price`` are month ends that some price is missing of: they are left out."""
+    """``without_price`` are month ends that some price is missing of: they are left out.
+    ``through`` is the last day whose gains were allocated, empty when none were."""
 
     months: tuple[Month, ...]
     without_price: tuple[date, ...]
     orders: dict[tuple[str, str], Bought]
     set_aside: dict[str, Decimal]
+    through: str
     rebalances: tuple[tuple[str, str], ...]
 
 
@@ -66,11 +72,13 @@ def figures(queries: Queries, demo: HoldingsDemo) -> Figures:
             )
         )  # fmt: skip
     done = queries.events(topics=("Holdings.Rebalanced",), limit=FAR)
+    allocated = queries.events(topics=("Holdings.GainsAllocated",), limit=FAR)
     return Figures(
         months=tuple(months),
         without_price=tuple(without),
         orders=_orders(queries),
-        set_aside=_set_aside(queries),
+        set_aside=_set_aside(allocated),
+        through=str(allocated[-1].payload["through"]) if allocated else "",
         rebalances=tuple((e.effective_date, str(e.payload["said"])) for e in done),
     )
 
@@ -81,22 +89,24 @@ def _month_ends(days: Sequence[date]) -> list[date]:
 
 
 def _orders(queries: Queries) -> dict[tuple[str, str], Bought]:
-    """By context and side, from the postings."""
-    orders: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    value: Counter[tuple[str, str]] = Counter()
+    """By context and side, from the postings; each order's value rounded once."""
+    value: defaultdict[tuple[str, str], defaultdict[str, Decimal]] = defaultdict(
+        lambda: defaultdict(Decimal)
+    )
     for entry in queries.journal():
         price = entry.entry_price or entry.exit_price
         if entry.topic == "Order.Filled" and price and entry.size:
             key = entry.context if entry.sleeve == "holdings" else "trading", entry.side
-            orders[key].add(entry.reference)
-            value[key] += int(Decimal(entry.size) * Decimal(price) * 100)
-    return {k: Bought(len(orders[k]), Decimal(value[k]) / 100) for k in sorted(orders)}
+            value[key][entry.reference] += EXACT.multiply(Decimal(entry.size), Decimal(price))
+    currency = queries.books().currency
+    rounded = {k: [Money.rounded(v, currency).decimal for v in value[k].values()] for k in value}
+    return {k: Bought(len(rounded[k]), sum(rounded[k], _ZERO)) for k in sorted(rounded)}
 
 
-def _set_aside(queries: Queries) -> dict[str, Decimal]:
+def _set_aside(allocated: Sequence[EventView]) -> dict[str, Decimal]:
     names = ("trading", "holdings", "tax", "payroll", "reinvested")
     found = dict.fromkeys(names, _ZERO)
-    for event in queries.events(topics=("Holdings.GainsAllocated",), limit=FAR):
+    for event in allocated:
         for name in names:
             found[name] += Decimal(event.payload[name])
     return found
@@ -107,7 +117,7 @@ def _set_aside(queries: Queries) -> dict[str, Decimal]:
 
 def report(queries: Queries, demo: HoldingsDemo, found: Figures) -> str:
     """Everything that the demo shows at its end, as text."""
-    status, gains = queries.status(), found.set_aside
+    status = queries.status()
     source = (
         f"daily prices of {demo.prices.rpartition('/')[2]}" if demo.prices else "made-up prices"
     )
@@ -123,6 +133,8 @@ def report(queries: Queries, demo: HoldingsDemo, found: Figures) -> str:
             + ", ".join(f"{sign} {name}" for name, sign in PARTS)
             + ")",
             _months(found.months),
+            f"Float has the cash of the reinvestment pool; tax is cash and {demo.symbols[3]} at "
+            "its price.",
             *(
                 [f"No price, so left out: {', '.join(map(str, found.without_price))}"]
                 if found.without_price
@@ -131,12 +143,11 @@ def report(queries: Queries, demo: HoldingsDemo, found: Figures) -> str:
             "",
             *_lines(found.months),
             "",
-            f"Realized: trading {money(gains['trading'])}, holdings {money(gains['holdings'])}",
-            f"Set aside: tax {money(gains['tax'])}, payroll {money(gains['payroll'])}, reinvested "
-            f"{money(gains['reinvested'])}",
+            *_gains(found),
             "",
             "Orders filled",
             _order_table(found.orders),
+            *_top_ups(found.orders),
             "",
             "Rebalances",
             *(f"  {day}  {said}" for day, said in found.rebalances or (("", "none was due"),)),
@@ -146,6 +157,30 @@ def report(queries: Queries, demo: HoldingsDemo, found: Figures) -> str:
             f"Head hash  {status.head_hash}",
         ]
     )
+
+
+def _gains(found: Figures) -> list[str]:
+    if not found.through:
+        return ["No gains were allocated."]
+    gains = found.set_aside
+    return [
+        f"Realized, allocated up to {found.through}: trading {money(gains['trading'])}, holdings "
+        f"{money(gains['holdings'])}",
+        f"Set aside: tax {money(gains['tax'])}, payroll {money(gains['payroll'])}, reinvested "
+        f"{money(gains['reinvested'])}",
+        "A day with a gain sets aside its share of it, a day with a loss takes nothing back: so "
+        "more may be set aside than was realized in all.",
+    ]
+
+
+def _top_ups(orders: dict[tuple[str, str], Bought]) -> list[str]:
+    sold = orders.get(("top-up", "sell"))
+    if sold is None:
+        return []
+    return [
+        "A top-up sells as much as brings the float back to its target, which a day's loss, or a "
+        "larger account, leaves it short of."
+    ]
 
 
 def _months(months: Sequence[Month]) -> str:

@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 
 from aggregates.base import Command
 from aggregates.capital import Earmark, Purse
-from aggregates.holdings import STREAM, AllocateGains, Holdings, RecordStep, day_stream
+from aggregates.holdings import AllocateGains, RecordStep, day_stream
 from aggregates.holdings_plan import STREAM as PLAN
 from aggregates.holdings_plan import HoldingsPlan
 from config.calendar import SessionHours
 from config.failpoints import reach
-from projections.holdings_queries import HoldingsQueries
-from projections.holdings_records import Realized
-from projections.late_results import dates_changed_since
 from runtime.bootstrap import Bot
 from runtime.holdings_cash import balances_of
+from runtime.holdings_measured import DAY, Measured, measure
 from runtime.purses import Reserves, purses_of
 from strategies.holdings_allocation import (
     Allocation,
-    Due,
-    Result,
     allocate,
-    due_gains,
+    float_target,
     percent_of,
 )
 from strategies.holdings_rules import RulesBroken, check_allocation, refuse
 
-DAY = timedelta(days=1)
 _ZERO = Decimal(0)
-_NO_RESULT = Realized(trading=_ZERO, holdings=_ZERO)
-
-
-class Measured(NamedTuple):
-    """Results of ``first`` to ``through`` as known at the event ``known_at``, and what became known
-    since the last allocation about the dates before."""
-
-    first: date
-    through: date
-    known_at: int
-    current: Realized
-    late: Realized
-    due: Due
 
 
 class GainsStep:
@@ -54,17 +34,26 @@ class GainsStep:
 
     def __init__(self, bot: Bot, hours: SessionHours) -> None:
         self._bot, self._hours = bot, hours
-        self._holdings = bot.store.load(Holdings, STREAM)
         self._plan = bot.store.load(HoldingsPlan, PLAN)
         self._currency = bot.settings.CURRENCY_CODE
 
-    def run(self, target: Decimal | None) -> None:
-        """``target`` is the least float; None: not known, and nothing is reinvested.
+    def needed(self) -> Decimal:
+        """What tax and payroll will take from the float."""
+        plan = self._plan.plan
+        measured = self._measure() if plan else None
+        if plan is None or measured is None:
+            return _ZERO
+        found = allocate(plan, measured.due, cash_float=_ZERO, target=None, currency=self._currency)
+        return found.tax + found.payroll
+
+    def run(self, account: Decimal) -> None:
+        """``account`` is the account's value, of which the plan keeps a part as the least float.
 
         Nothing is set aside when a rule would be broken: the steps say so, and the next run
         allocates these dates too.
         """
         held, plan = purses_of(self._bot.views.books), self._plan.plan
+        target = float_target(plan, account, self._currency) if plan else _ZERO
         measured = self._measure() if plan else None
         if plan is None or measured is None:
             said = "no date is over since the last allocation, or since the plan"
@@ -75,7 +64,7 @@ class GainsStep:
         )
         breaches = check_allocation(
             tax=found.tax, payroll=found.payroll, reinvested=found.reinvested,
-            held=held, target=target or _ZERO, currency=self._currency,
+            held=held, target=target, currency=self._currency,
         )  # fmt: skip
         reach("holdings.measured")
         try:
@@ -85,41 +74,8 @@ class GainsStep:
             return
         self._record(self._set_aside(measured, found, held))
 
-    # -- measuring -------------------------------------------------------------------------
-
     def _measure(self) -> Measured | None:
-        """None: there is no completed date to allocate. Before the first allocation the plan's
-        first day is the beginning: what was earned before was nobody's to set aside."""
-        bot, done = self._bot, self._holdings
-        known_at = bot.views.catch_up()
-        through = self._hours.day - DAY
-        first = done.through + DAY if done.through else self._plan.versions[1].effective_date
-        if first > through:
-            return None
-        ask = HoldingsQueries(bot.views.books, bot.views.trading)
-        current = ask.realized(first, through, until_position=known_at)
-        results = [Result(first, through, current.trading, current.holdings)]
-        late = _NO_RESULT
-        if done.through:
-            begun = min(done.reserved)
-            late = ask.realized(
-                begun, done.through, since_position=done.known_at, until_position=known_at
-            )
-            for stretch in self._changed(begun, done.through):
-                now = ask.realized(*stretch, until_position=known_at)
-                results.append(Result(*stretch, now.trading, now.holdings))
-        due = due_gains(done.reserved, results)
-        return Measured(first, through, known_at, current, late, due)
-
-    def _changed(self, begun: date, through: date) -> list[tuple[date, date]]:
-        """Stretches of dates, allocated before, that something was recorded about since."""
-        books, known_at = self._bot.views.books, self._holdings.known_at
-        days = [d for d in dates_changed_since(books, known_at, through) if d >= begun]
-        return [
-            (stretch.first, stretch.last)
-            for stretch in self._holdings.reserved.values()
-            if any(stretch.first <= day <= stretch.last for day in days)
-        ]
+        return measure(self._bot, self._hours.day - DAY)
 
     # -- recording -------------------------------------------------------------------------
 
@@ -187,7 +143,7 @@ class GainsStep:
             effective_date=self._hours.day,
             step=step,
             outcome=outcome,
-            figures=figures,
+            figures=figures | {"plan_version": str(self._plan.number)},
             balances=balances_of(held),
         )
 

@@ -24,6 +24,7 @@ from runtime.bootstrap import Bot
 from runtime.flatten import take_reports
 from runtime.guard import KillAsked
 from runtime.holdings_sizes import HoldingsSizes
+from runtime.instruments import id_of
 from runtime.order_book import OrderBook
 from runtime.outbox import Outbox
 from strategies.planned_order import PlannedOrder
@@ -55,11 +56,18 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     costs: Decimal
     state: str
     reason: str
+    sent: bool = False  # whether it was ever on its way to the broker
 
     @property
     def over(self) -> bool:
         """Whether nothing of it can be filled any more, as far as is known."""
         return self.state == "skipped" or self.state in FINAL
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was tried and not wholly filled, or could not be. One that was dropped before
+        it left was not tried."""
+        return self.state == "skipped" or (self.sent and self.filled < self.wanted)
 
 
 class HoldingsOrders:
@@ -97,6 +105,7 @@ class HoldingsOrders:
                 return [
                     _skipped(o.symbol, side, "the market is closed", o.quantity) for o in orders
                 ]
+            self._wait(self._bot.clock.now())  # a kill that is asked for by now ends it here
             intended = self._intend(batch, side, orders)
             for order_id in intended.order_ids:
                 outbox.send(order_id)
@@ -144,13 +153,13 @@ class HoldingsOrders:
         self, batch: str, order: PlannedOrder, at: datetime, ids: Mapping[str, str]
     ) -> IntendOrder:
         symbol = order.symbol
-        default = f"{self._bot.settings.EXCHANGE_CALENDAR}:{symbol}"
         return IntendOrder(
             at=at,
             effective_date=self._hours.day,
             order_id=f"{self._hours.day}-{batch}-{symbol}-{order.side}",
             bot_identity=self._bot.identity,
-            instrument_id=ids.get(symbol, default),  # a renamed security keeps its own
+            # a renamed security keeps its own
+            instrument_id=ids.get(symbol) or id_of(self._bot, symbol),
             symbol=symbol,
             sleeve="holdings",
             side=order.side,
@@ -181,7 +190,9 @@ class HoldingsOrders:
         try:
             self._wait(moment)
         except KillAsked:
-            take_reports(outbox)  # what is filled by now is ours to record; nothing is cancelled
+            # what is filled by now is ours to record; nothing is cancelled, and nothing is sent
+            outbox.read_fills()
+            outbox.read_states()
             raise
         take_reports(outbox)
 
@@ -201,6 +212,7 @@ class HoldingsOrders:
             costs=sum((f.commission + f.fees for f in fills), _ZERO),
             state=order.state,
             reason=reasons[-1] if reasons else "",
+            sent=order.sent_at is not None,
         )
 
 

@@ -1,4 +1,7 @@
-"""Prices that the long-term holdings are valued and ordered at: today's, or none."""
+"""Prices that the long-term holdings are valued and ordered at.
+
+Ordered at today's alone; valued at the last one where there is none today, for some sessions.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,16 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from aggregates.session import Mark, MarkPrices
-from brokers.port import BrokerError, KeysRefused
+from brokers.port import BrokerError, BrokerUnavailable, KeysRefused
 from config.calendar import SessionHours
 from eventstore.errors import CommandConflict
+from projections.holdings_prices import Prices
+from projections.holdings_records import PriceThen
+from projections.holdings_results import HOLDINGS_ROLES, TRADING_ROLES
+from projections.ledger_records import NOW
 from runtime.bootstrap import Bot
 from runtime.flatten import QUOTE_LIVES
+from runtime.instruments import id_of
 
 
 class DayPrice(NamedTuple):
@@ -28,18 +36,41 @@ class Quoted(NamedTuple):
     ask: Decimal
 
 
-def day_prices(bot: Bot, hours: SessionHours, symbols: Iterable[str]) -> dict[str, DayPrice]:
-    """Of each symbol that has traded today; any other one has no price. Raises KeysRefused."""
+def day_prices(
+    bot: Bot, hours: SessionHours, symbols: Iterable[str], *, answered: bool = False
+) -> dict[str, DayPrice]:
+    """Of each symbol that has traded today; any other one has no price. Raises KeysRefused.
+
+    ``answered``: a broker that does not answer raises BrokerUnavailable, and counts as no answer
+    otherwise.
+    """
     found = {}
     for symbol in sorted(set(symbols)):
         try:
             bars = bot.broker.bars(symbol, hours.open, bot.clock.now())
         except KeysRefused:
             raise
-        except BrokerError:
+        except BrokerError as e:
+            if answered and isinstance(e, BrokerUnavailable):
+                raise
             continue
         if bars:
             found[symbol] = DayPrice(bars[-1].close, bars[-1].end)
+    return found
+
+
+def last_prices(bot: Bot) -> dict[str, PriceThen]:
+    """Of each position that was ever marked or traded, its newest, per unit as units are counted
+    now. Views must be caught up."""
+    books = bot.views.books
+    prices, mapping = Prices(books, bot.views.trading, NOW), books.chart().mapping
+    mains = [mapping[role] for role in (*TRADING_ROLES, *HOLDINGS_ROLES)]
+    found = {}
+    for p in books.positions():
+        suffix = p.code.partition(".")[2]
+        then = prices.of(p.instrument_id, suffix, [f"{main}.{suffix}" for main in mains])
+        if then is not None:
+            found[p.symbol] = then
     return found
 
 
@@ -61,10 +92,10 @@ def quotes(bot: Bot, symbols: Iterable[str]) -> dict[str, Quoted]:
 def mark(bot: Bot, hours: SessionHours, occasion: str, prices: Mapping[str, DayPrice]) -> None:
     """Record them, so that the value can be rebuilt."""
     ids = {p.symbol: p.instrument_id for p in bot.views.books.positions()}
-    exchange, day = bot.settings.EXCHANGE_CALENDAR, hours.day
+    day = hours.day
     marks = tuple(
         Mark(
-            instrument_id=ids.get(symbol, f"{exchange}:{symbol}"),
+            instrument_id=ids.get(symbol) or id_of(bot, symbol),
             symbol=symbol,
             price=found.price,
             at=found.at,

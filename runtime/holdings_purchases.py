@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from aggregates.capital import CapitalEntry, Earmark, capital_stream
 from aggregates.holdings_plan import Plan, weights
 from config.calendar import SessionHours
-from projections.holdings_queries import HoldingsQueries
-from projections.ledger_records import AsOf
+from projections.reserve_losses import reserve_short
 from runtime.bootstrap import Bot
+from runtime.holdings_measured import DAY, measure
 from runtime.holdings_orders import HoldingsOrders, in_words
 from runtime.holdings_prices import Quoted, quotes
+from runtime.holdings_reserve import make_whole
+from runtime.instruments import as_named
 from runtime.purses import purses_of
+from strategies.cost_rates import rates_of
 from strategies.holdings_allocation import purchases
 from strategies.holdings_rules import RulesBroken, check_purchases, refuse
 from strategies.planned_order import (
@@ -34,6 +36,7 @@ class HoldingsPurchases:
     def __init__(self, bot: Bot, hours: SessionHours, orders: HoldingsOrders, plan: Plan) -> None:
         self._bot, self._hours, self._orders, self._plan = bot, hours, orders, plan
         self._step = bot.broker.capabilities.quantity_step
+        self._rates = rates_of(bot.settings.BROKER_NAME)
 
     # -- the tax reserve -------------------------------------------------------------------
 
@@ -45,15 +48,16 @@ class HoldingsPurchases:
         sold = self._orders.carry_out("tax-reserve-out", list(self._no_longer()))
         asked = quotes(self._bot, filter(None, [self._plan.tax_vehicle]))
         bought = self._orders.carry_out("tax-reserve", list(self._into_vehicle(asked)))
-        self._make_whole()
-        said = in_words((*sold, *bought))
+        said = [in_words((*sold, *bought))]
         # no vehicle: the tax reserve is held in cash
         if self._plan.tax_vehicle and not (asked or bought):
-            said += f"{self._plan.tax_vehicle} is not quoted, the reserve stays in cash"
-        return said
+            said.append(f"{self._plan.tax_vehicle} is not quoted, the reserve stays in cash")
+        said.append(make_whole(self._bot, self._hours))
+        return "; ".join(filter(None, said))
 
     def _no_longer(self) -> Iterator[PlannedOrder]:
-        books, vehicle = self._bot.views.books, self._plan.tax_vehicle
+        books = self._bot.views.books
+        vehicle = as_named(self._plan, books).tax_vehicle  # renamed meanwhile, it is still the same
         account = books.chart().mapping["tax_reserve_vehicle"]
         for p in books.positions():
             if p.code.partition(".")[0] == account and p.symbol != vehicle:
@@ -66,49 +70,12 @@ class HoldingsPurchases:
         for symbol, quoted in asked.items():
             limit = buy_limit(quoted.ask)
             cash = purses_of(self._bot.views.books).tax_cash
-            quantity = buyable(cash, limit, self._step)
+            quantity = buyable(cash, limit, self._step, self._rates)
             if quantity > 0:
                 yield PlannedOrder(
                     symbol=symbol, side="buy", quantity=quantity, limit_price=limit,
                     context="tax-reserve", reason="the plan holds the tax reserve in it",
                 )  # fmt: skip
-
-    def _make_whole(self) -> None:
-        """What the vehicle's orders of the day took from the reserve, back from the float."""
-        bot, day = self._bot, self._hours.day
-        reference = f"holdings-{day}-vehicle-costs"
-        taken = -self._changed_by_orders()
-        if taken <= 0 or bot.store.load(CapitalEntry, capital_stream(reference)).version:
-            return
-        bot.dispatch(
-            Earmark(
-                at=bot.clock.now(),
-                effective_date=day,
-                reference=reference,
-                currency=bot.settings.CURRENCY_CODE,
-                amount=taken,
-                reason="costs of holding the tax reserve in a security",
-                purse_from="float",
-                purse_to="tax_reserve",
-                context="tax-reserve",
-            ),
-            command_id=reference,
-        )
-        bot.views.catch_up()
-
-    def _changed_by_orders(self) -> Decimal:
-        """Of the reserve as a whole, in cash and at cost, by today's orders of its vehicle."""
-        books, day = self._bot.views.books, self._hours.day
-        mapping = books.chart().mapping
-        reserve = {mapping["tax_reserve"], mapping["tax_reserve_vehicle"]}
-        amounts = (
-            posting.amount
-            for entry in books.journal(AsOf(date=day), since=day)
-            if (entry.topic, entry.context) == ("Order.Filled", "tax-reserve")
-            for posting in entry.postings
-            if posting.code.partition(".")[0] in reserve
-        )
-        return sum(amounts, _ZERO)
 
     # -- the securities --------------------------------------------------------------------
 
@@ -117,19 +84,25 @@ class HoldingsPurchases:
         pool = purses_of(self._bot.views.books).pool
         return self._buy("reinvestment", pool, _ZERO)
 
-    def sweep(self, target: Decimal | None) -> str:
-        """Cash above the float's target, by the plan's shares; today's gains wait for their taxes.
-
-        ``target`` None: a price is missing, so what is above it is not known.
-        """
+    def sweep(self, target: Decimal) -> str:
+        """Cash above the float's target, by the plan's shares, but for gains that nothing is set
+        aside of yet, such as today's. Nothing at all while a reserve waits for the float."""
         # sweep off: what is above the target stays in the float
-        if not self._plan.sweep or target is None:
+        if not self._plan.sweep:
             return ""
-        views, day = self._bot.views, self._hours.day
-        today = HoldingsQueries(views.books, views.trading).realized(day, day)
-        kept = max(today.trading, _ZERO) + max(today.holdings, _ZERO)
-        excess = purses_of(views.books).float - target - kept
+        if not self._orders.begun("sweep", "buy") and (why := self._reserves_due()):
+            return why
+        measured = measure(self._bot, self._hours.day)
+        kept = measured.due.trading + measured.due.holdings if measured else _ZERO
+        excess = purses_of(self._bot.views.books).float - target - kept
         return self._buy("sweep", max(excess, _ZERO), target)
+
+    def _reserves_due(self) -> str:
+        """What of the float tax and payroll wait for, in words; empty when nothing does."""
+        if short := reserve_short(self._bot.views.books).amount:
+            return f"nothing, the tax reserve waits for {short:,f} of its security's losses"
+        over = measure(self._bot, self._hours.day - DAY)
+        return f"nothing, the gains since {over.first} wait for their reserves" if over else ""
 
     def _buy(self, context: Context, amount: Decimal, target: Decimal) -> str:
         if self._orders.begun(context, "buy"):
@@ -139,8 +112,10 @@ class HoldingsPurchases:
         wanted = [symbol for symbol, weight in weights(self._plan).items() if weight]
         asks = {symbol: quoted.ask for symbol, quoted in quotes(self._bot, wanted).items()}
         currency = self._bot.settings.CURRENCY_CODE
-        orders = purchases(self._plan, amount, asks, self._step, currency, context)
-        costs = {o.symbol: most_cost(o.quantity, o.limit_price or _ZERO) for o in orders}
+        orders = purchases(self._plan, amount, asks, self._step, currency, context, self._rates)
+        costs = {
+            o.symbol: most_cost(o.quantity, o.limit_price or _ZERO, self._rates) for o in orders
+        }
         breaches = check_purchases(
             self._plan,
             costs,

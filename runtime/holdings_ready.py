@@ -8,11 +8,12 @@ from aggregates.holdings_plan import Plan
 from runtime.bootstrap import Bot
 from runtime.custody import Custody
 from runtime.holdings_plan import PlanDiffers, check_plan_file, current_plan
+from runtime.instruments import as_named
 from security.data_keys import PLAIN
 
 
 def plan_to_work_by(bot: Bot) -> tuple[Plan | None, str]:
-    """The plan in force; or None, and why nothing is done."""
+    """The plan in force, by the names of today; or None, and why nothing is done."""
     # HOLDINGS_ENABLED=false: float, reserves and securities are left as they are
     if not bot.settings.HOLDINGS_ENABLED:
         return None, "disabled: the long-term holdings are left as they are"
@@ -28,4 +29,5 @@ def plan_to_work_by(bot: Bot) -> tuple[Plan | None, str]:
                 check_plan_file(custody)
         except PlanDiffers as e:
             return None, f"refused: {e}"
-    return plan, ""
+    bot.views.catch_up_ledger()
+    return as_named(plan, bot.views.books), ""

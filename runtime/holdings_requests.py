@@ -20,6 +20,7 @@ from aggregates.holdings_requests import (
     Rebalanced,
     RequestHoldings,
     RequestStarted,
+    is_finished,
 )
 from aggregates.rebalance_values import CarriedOut, Preview
 from config.clock import from_micros, local_date
@@ -31,7 +32,7 @@ from runtime.queries import Queries
 from runtime.rebalance_preview import preview_now
 from runtime.settings_change import current_settings
 
-Stage = Literal["waiting", "under way", "done", "refused", "withdrawn"]
+Stage = Literal["waiting", "under way", "done", "unfinished", "refused", "withdrawn"]
 
 
 class PreviewMoved(DomainError):
@@ -40,7 +41,8 @@ class PreviewMoved(DomainError):
 
 class Asked(NamedTuple):
     """One request. ``said`` is empty while it is open; ``result`` holds each order of the preview
-    against what became of it, once a rebalance is done."""
+    against what became of it, once a rebalance is done; "unfinished" is one that was left half done
+    for no reason of the market's."""
 
     request_id: str
     kind: Kind
@@ -162,7 +164,9 @@ def requests_of(feed: Feed, as_of: AsOf = NOW) -> list[Asked]:
             case Rebalanced():
                 found[event.request_id] = found[event.request_id]._replace(result=event.result)
             case HoldingsAnswered():
-                found[event.request_id] = found[event.request_id]._replace(
-                    stage=event.outcome, said=event.said, answered_at=at
+                asked = found[event.request_id]
+                half = event.outcome == "done" and not is_finished(asked.result)
+                found[event.request_id] = asked._replace(
+                    stage="unfinished" if half else event.outcome, said=event.said, answered_at=at
                 )
     return list(found.values())

@@ -14,6 +14,7 @@ from brokers.port import BrokerError, KeysRefused
 from runtime.bootstrap import Bot
 from runtime.flatten import QUOTE_LIVES, units_by_sleeve
 from runtime.purses import purses_of
+from strategies.cost_rates import rates_of
 from strategies.planned_order import (
     SMALLEST,
     PlannedOrder,
@@ -40,6 +41,7 @@ class HoldingsSizes:
     def __init__(self, bot: Bot, day: HoldingsDay) -> None:
         self._bot, self._day = bot, day
         self._step = bot.broker.capabilities.quantity_step
+        self._rates = rates_of(bot.settings.BROKER_NAME)
 
     def of_sales(self, orders: Sequence[PlannedOrder]) -> Sized:
         """What both sides know of: more would be sold short, or out of trading's units."""
@@ -68,7 +70,7 @@ class HoldingsSizes:
 
     def of_purchases(self, orders: Sequence[PlannedOrder]) -> Sized:
         """Each with a limit price, and no more than its purse pays for beside what is on order."""
-        left = self._unspent()
+        left = self.unspent()
         found: Sized = []
         for order in orders:
             limit = order.limit_price or self._limit(order.symbol)
@@ -76,18 +78,18 @@ class HoldingsSizes:
                 found.append(limit)
                 continue
             purse = purse_of(order.context)
-            quantity = min(self._steps(order.quantity), buyable(left[purse], limit, self._step))
+            quantity = min(self._steps(order.quantity), self._buyable(left[purse], limit))
             if quantity * limit < SMALLEST:
                 wanted, there = order.quantity * limit, left[purse]
                 name = purse.replace("_", " ")
                 said = f"{wanted:.2f} is wanted, the {name} has {there:f} to spend"
                 found.append(f"purchases below {SMALLEST:f} are refused by brokers: {said}")
                 continue
-            left[purse] -= most_cost(quantity, limit)
+            left[purse] -= most_cost(quantity, limit, self._rates)
             found.append(msgspec.structs.replace(order, quantity=quantity, limit_price=limit))
         return found
 
-    def _unspent(self) -> dict[str, Decimal]:
+    def unspent(self) -> dict[str, Decimal]:
         """The cash of each purse, less what purchases of the day that are still open may take."""
         held = purses_of(self._bot.views.books)
         names = ("float", "tax_cash", "pool")
@@ -97,8 +99,12 @@ class HoldingsSizes:
                 order = self._bot.store.load(Order, order_stream(order_id))
                 if order.state not in FINAL:
                     open_units, limit = order.open_quantity.decimal, order.terms.limit_price
-                    left[purse_of(order.terms.context)] -= most_cost(open_units, limit or _ZERO)
+                    most = most_cost(open_units, limit or _ZERO, self._rates)
+                    left[purse_of(order.terms.context)] -= most
         return left
+
+    def _buyable(self, amount: Decimal, limit: Decimal) -> Decimal:
+        return buyable(amount, limit, self._step, self._rates)
 
     def _limit(self, symbol: str) -> Decimal | str:
         """The limit price of a purchase, or why there is none. No price is ever guessed."""

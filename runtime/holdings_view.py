@@ -6,16 +6,15 @@ Every answer is as of both clocks. The state itself is ``Queries.holdings``.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from aggregates.errors import DomainError
-from aggregates.holdings_requests import STREAM, Rebalanced
 from config.errors import ConfigError
-from eventstore.feed import Feed
 from exporters.holdings_log import log_file, transactions_file
 from exporters.holdings_report import KINDS, HoldingsSheet, Kind, Source, report_file
 from projections.holdings_queries import HoldingsQueries, Purse
@@ -24,13 +23,17 @@ from projections.ledger_records import NOW, AsOf, Entry, OpenLot
 from runtime.holdings_log import log_lines, transaction_lines
 from runtime.holdings_versions import PlanVersion
 from runtime.queries import Queries
+from runtime.rebalance_preview import STEP
+from runtime.requests_then import requests_then
 from runtime.schedule import calendar_around
+from strategies.holdings_allocation import Sellable, top_up
 
 __all__ = [
     "FORMS", "MEDIA_TYPES", "WHATS", "Entry", "HoldingsState", "HoldingsView", "NextRebalance",
-    "OpenLot", "Purse", "ReserveLine",
+    "OpenLot", "Purse", "ReserveLine", "Sale", "top_up_sales",
 ]  # fmt: skip
 
+DAY = timedelta(days=1)
 What = Literal["report", "log", "transactions"]
 WHATS: tuple[What, ...] = ("report", "log", "transactions")
 FORMS: tuple[Kind, ...] = KINDS
@@ -43,12 +46,37 @@ MEDIA_TYPES: dict[Kind, str] = {
 
 class NextRebalance(NamedTuple):
     """``on`` is the first session after the interval, ``last`` the day of the last rebalance or of
-    the plan's first version. ``automatic``: the bot asks for it by itself."""
+    the plan's first version. ``automatic``: the bot asks for it by itself. ``unfinished`` is the
+    day of one that was left half done: then the next is due in the session after it."""
 
     on: date
     last: date
     months: int
     automatic: bool
+    unfinished: date | None
+
+
+class Sale(NamedTuple):
+    """What a top-up would sell: units at the newest price that is known, and what they bring."""
+
+    symbol: str
+    units: Decimal
+    price: Decimal
+    value: Decimal
+
+
+def top_up_sales(state: HoldingsState, missing: Decimal) -> tuple[Sale, ...]:
+    """Estimated, the largest first; a security without a price is left out."""
+    prices = {row.symbol: row.price for row in state.rows if row.units and row.price is not None}
+    held = [
+        Sellable(symbol=row.symbol, units=row.units, bid=prices[row.symbol])
+        for row in state.rows
+        if row.symbol in prices
+    ]
+    return tuple(
+        Sale(one.symbol, one.quantity, prices[one.symbol], one.quantity * prices[one.symbol])
+        for one in top_up(missing, held, STEP)
+    )
 
 
 class HoldingsView:
@@ -73,15 +101,17 @@ class HoldingsView:
         plan = versions[-1].plan if versions else None
         if plan is None or not plan.securities:
             return None
-        last = self._queries.of_history(_rebalanced_on, as_of)
+        requests = self._queries.of_history(requests_then, as_of)
+        last, half = requests.rebalanced_on, requests.unfinished_on
         if last is None:
             saved = self._queries.event(versions[0].position)
             last = date.fromisoformat(saved.effective_date) if saved else date.min
         return NextRebalance(
-            on=self._due(last, plan.rebalance_months, as_of),
+            on=self._due(*((half + DAY, 0) if half else (last, plan.rebalance_months)), as_of),
             last=last,
             months=plan.rebalance_months,
             automatic=plan.auto_rebalance,
+            unfinished=half,
         )
 
     def _due(self, last: date, months: int, as_of: AsOf) -> date:
@@ -158,15 +188,3 @@ class HoldingsView:
             next_rebalance=due.on if due else None,
             state=self.state(as_of),
         )
-
-
-def _rebalanced_on(feed: Feed, as_of: AsOf) -> date | None:
-    """The date of the last rebalance that both clocks know."""
-    until, position = as_of.parameters
-    found = [
-        event.effective_date
-        for row in feed.stream(STREAM)
-        if row.topic == Rebalanced.topic and row.position <= position
-        and (event := feed.event(row)).effective_date.isoformat() <= until
-    ]  # fmt: skip
-    return max(found, default=None)

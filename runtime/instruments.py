@@ -1,19 +1,28 @@
-"""Instruments that the history does not know yet."""
+"""Which instrument a symbol means: the one that bears it now, whatever it was called before."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from aggregates.instrument import Instrument, RegisterInstrument, instrument_id, instrument_stream
+from aggregates.plan_values import Plan
+from projections.holdings_dividends import Names
+from projections.ledger_queries import LedgerQueries
+from projections.ledger_records import NOW, AsOf
 from runtime.bootstrap import Bot
 
 
 def register(bot: Bot, symbols: Iterable[str]) -> None:
-    """Instruments that the history does not know yet."""
+    """Instruments that the history does not know yet. One that was renamed is known."""
     exchange = bot.settings.EXCHANGE_CALENDAR
     for symbol in symbols:
         stream = instrument_stream(instrument_id(exchange, symbol))
         if bot.store.load(Instrument, stream).instrument_id:
+            continue
+        bot.views.catch_up_ledger()
+        if bearer_of(bot.views.books, symbol):
             continue
         command = RegisterInstrument(
             at=bot.clock.now(),
@@ -25,3 +34,28 @@ def register(bot: Bot, symbols: Iterable[str]) -> None:
             exchange=exchange,
         )
         bot.dispatch(command, command_id=f"provision:instrument:{symbol}")
+
+
+def bearer_of(books: LedgerQueries, symbol: str) -> str:
+    """The id of the instrument that is called so now, the last one if there are more; else ""."""
+    called = [one for one in books.listed().values() if one.symbol == symbol]
+    return max(called, key=lambda one: one.position).instrument_id if called else ""
+
+
+def id_of(bot: Bot, symbol: str) -> str:
+    """For an order or a price of that symbol. Views must be caught up."""
+    default = instrument_id(bot.settings.EXCHANGE_CALENDAR, symbol)
+    return bearer_of(bot.views.books, symbol) or default
+
+
+def as_named(plan: Plan, books: LedgerQueries, as_of: AsOf = NOW) -> Plan:
+    """The plan with the symbols that its securities bear then; it may name them by older ones."""
+    names, listed = Names(books, as_of), books.listed(as_of)
+
+    def now(symbol: str) -> str:
+        suffix = names.bearer(symbol, as_of.parameters[0])
+        return listed[suffix].symbol if suffix else symbol
+
+    securities = (msgspec.structs.replace(s, symbol=now(s.symbol)) for s in plan.securities)
+    vehicle = now(plan.tax_vehicle) if plan.tax_vehicle else ""
+    return msgspec.structs.replace(plan, securities=tuple(securities), tax_vehicle=vehicle)

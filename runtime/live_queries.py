@@ -12,14 +12,18 @@ from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 
+from aggregates.reconciliation import Difference
 from aggregates.session import Decided
 from config.paths import DataFolder
 from eventstore.feed import Feed
 from projections.charts import adoptions
+from projections.holdings_queries import HoldingsQueries, HoldingsState
+from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf, Position
 from projections.orders import OrderView
 from projections.performance_queries import Decision, Trade
 from runtime.control_queries import agreement, control_view
+from runtime.differences import units_of
 from runtime.live_records import Held, Judged, LiveReport, OfStrategy
 from runtime.query_records import DayReport
 from runtime.status import Status, read_status
@@ -42,7 +46,8 @@ class Live:
         held = _held(views, told, as_of)
         risked = [each.unrealized for each in held if not each.long_term]
         known = [each for each in risked if each is not None]
-        equity, equity_at = _equity(day, told)
+        state = HoldingsQueries(views.books, views.trading).state(as_of)
+        equity, equity_at = _equity(state, day, told)
         days = (day.day, day.previous) if day else ()
         return LiveReport(
             told=told,
@@ -56,6 +61,7 @@ class Live:
             strategies=_by_strategy(day.trades if day else ()),
             equity=equity,
             equity_at=equity_at,
+            account=state.account_value,
         )
 
     def _orders(self, views: Views, day: DayReport | None) -> tuple[OrderView, ...]:
@@ -68,6 +74,18 @@ class Live:
         rest = [order for order in (day.orders if day else ()) if order.order_id not in ids]
         over = sorted((o for o in rest if not o.open), key=attrgetter("position"), reverse=True)
         return (*found, *(order for order in rest if order.open), *over)
+
+
+def ours_now(books: LedgerQueries, difference: Difference) -> Decimal | None:
+    """What the books say now of what differed at the last comparison; None: not one amount."""
+    match difference.kind:
+        case "cash":
+            return books.broker_cash()
+        case "suspense":
+            return books.balance_of(books.chart().mapping["suspense"])
+        case "stranger_position" | "missing_position" | "closed_by_hand" | "split_overnight":
+            return units_of(books).get(difference.subject, Decimal(0))
+    return None
 
 
 def _held(views: Views, told: Status | None, as_of: AsOf) -> tuple[Held, ...]:
@@ -115,13 +133,16 @@ def _valued(position: Position, at_price: Price, *, long_term: bool) -> Held:
     )
 
 
-def _equity(day: DayReport | None, told: Status | None) -> tuple[Decimal | None, datetime | None]:
-    """The newer of what the session told and the account's last valuation in the events."""
-    last = day.equity[-1] if day and day.equity else None
-    at = datetime.fromisoformat(last.at) if last else None
-    if told and told.equity is not None and (at is None or told.at > at):
+def _equity(
+    state: HoldingsState, day: DayReport | None, told: Status | None
+) -> tuple[Decimal | None, datetime | None]:
+    """All cash and trading's positions: as the session told it after the last valuation in the
+    events, and when; without such a word, at the newest prices in the books."""
+    last = day.equity[-1].at if day and day.equity else None
+    if told and told.equity is not None and (not last or told.at > datetime.fromisoformat(last)):
         return told.equity, told.at
-    return (last.equity, at) if last else (None, None)
+    value = state.trading_value
+    return (None if value is None else state.reserves.cash + value), None
 
 
 def _judged(feed: Feed, decisions: Sequence[Decision]) -> tuple[Judged, ...]:

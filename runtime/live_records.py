@@ -129,6 +129,8 @@ class LiveReport(msgspec.Struct, frozen=True, kw_only=True):
     """The present. ``told`` is what the session last said, None when nothing is to be read;
     ``day`` the newest session, None before the first; ``decisions`` the newest of it, newest
     first. ``unrealized`` is that of trading, None while a price is missing.
+    ``equity`` is all cash and trading's positions, what risk is measured by; ``account`` adds the
+    long-term holdings, all at the newest prices in the books, and is None while one is missing.
     """
 
     told: Status | None
@@ -142,6 +144,7 @@ class LiveReport(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[OfStrategy, ...]
     equity: Decimal | None
     equity_at: datetime | None
+    account: Decimal | None
 
     @property
     def at_risk(self) -> tuple[Held, ...]:

@@ -10,6 +10,7 @@ from aggregates.session import Mark, MarkPrices
 from eventstore.errors import CommandConflict
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
+from runtime.instruments import id_of
 
 
 def mark_prices(
@@ -22,7 +23,7 @@ def mark_prices(
     bars = [desk.bars.get(s) for s in sorted(desk.symbols if symbols is None else symbols)]
     marks = tuple(
         Mark(
-            instrument_id=f"{bot.settings.EXCHANGE_CALENDAR}:{bar.symbol}",
+            instrument_id=id_of(bot, bar.symbol),
             symbol=bar.symbol,
             price=bar.close,
             at=bar.end,

@@ -21,6 +21,7 @@ from runtime.entries import Entries
 from runtime.flatten import Flatten
 from runtime.guard import Guard, KillAsked, KillOrder
 from runtime.health import Health
+from runtime.instruments import id_of
 from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices
 from runtime.outbox import Outbox
@@ -290,7 +291,7 @@ class OpenPhase:
             effective_date=self._day,
             order_id=order_id,
             bot_identity=self._bot.identity,
-            instrument_id=f"{self._bot.settings.EXCHANGE_CALENDAR}:{signal.symbol}",
+            instrument_id=id_of(self._bot, signal.symbol),
             symbol=signal.symbol,
             sleeve="trading",
             side="sell" if signal.kind == "exit" else "buy",

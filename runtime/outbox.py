@@ -30,7 +30,8 @@ from runtime.pace import Urgency
 
 UNANSWERED: frozenset[State] = frozenset({"intended", "submitted", "unknown"})
 LATE_ARRIVAL = timedelta(seconds=30)  # a request that got lost may still arrive so much later
-ENTRY_LIFE = timedelta(minutes=2)  # a purchase is sent within this time of its decision, or not
+# A purchase, and a sale for the float, is sent within this time of its decision, or not at all.
+ENTRY_LIFE = timedelta(minutes=2)
 
 
 class Outbox:
@@ -162,9 +163,14 @@ class Outbox:
         buys = order.terms.side == "buy"
         if order.terms.sleeve == "trading" and (buys or control.killed) and control.entries_blocked:
             return control.entries_blocked
+        # a kill touches no order of the holdings that is under way, and lets none begin
+        if order.terms.sleeve == "holdings" and control.kill_asked:
+            return control.entries_blocked
         if self._clock.now() >= self._desk.hours.close:
             return "the market has closed"
-        if buys and self._clock.now() - order.terms.occurred_at > ENTRY_LIFE:
+        # exits of trading have no age; a sale that tops up the float lowers no risk
+        ages = buys or order.terms.context == "top-up"
+        if ages and self._clock.now() - order.terms.occurred_at > ENTRY_LIFE:
             return f"it was decided more than {ENTRY_LIFE.seconds // 60} minutes ago"
         return ""
 

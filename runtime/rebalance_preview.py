@@ -20,15 +20,11 @@ from config.setting_model import KEYS
 from projections.holdings_records import HoldingsState, SecurityRow
 from projections.ledger_records import NOW, AsOf
 from runtime.queries import Queries
+from runtime.requests_then import requests_then, unspent_of
+from strategies.cost_rates import rates_of
 from strategies.rebalance import preview
-from strategies.rebalance_values import CostRates, HeldSecurity, Situation
+from strategies.rebalance_values import HeldSecurity, Situation
 
-# What orders cost at each broker, estimated: commission, and the SEC's and FINRA's fees on sales.
-_US_FEES = {"per_share_sold": Decimal("0.000166"), "of_proceeds": Decimal("0.0000278")}
-_RATES = {
-    "SIMULATED": CostRates(per_share=Decimal("0.005"), **_US_FEES),  # decision 0002
-    "ALPACA": CostRates(per_share=Decimal(0), **_US_FEES),
-}
 BROKER = "BROKER_NAME"  # history holds a setting only once it was given
 STEP = Decimal("0.000000001")  # the finest fraction that brokers take; the books hold no finer one
 
@@ -64,6 +60,7 @@ def preview_now(queries: Queries, as_of: AsOf = NOW) -> Shown:
         version.plan,
         broker=queries.settings(moment)[-1].values.get(BROKER, KEYS[BROKER].default_text),
         currency=queries.books().currency,
+        unspent=unspent_of(queries.of_history(requests_then, moment)),
     )
     return Shown(preview(situation), position)
 
@@ -75,18 +72,23 @@ def situation_of(
     *,
     broker: str,
     currency: str,
+    unspent: Decimal,
     step: Decimal = STEP,
     since: datetime | None = None,
 ) -> Situation:
     """What a rebalance is planned from. A price from before ``since`` counts as none.
 
-    ``broker`` is BROKER_NAME; one without rates of its own is taken for the dearest known.
+    ``state`` is of the same ``plan``. A security that the plan names by an older symbol goes by
+    the one that it bears now.
+
+    ``broker`` is BROKER_NAME.
+    ``unspent`` is what an unfinished rebalance sold and bought nothing for.
     """
     securities = tuple(_held(row, since) for row in state.rows if row.units or row.target)
     old = any(s.price is None for s in securities)
     held = state.reserves
     return Situation(
-        plan=plan,
+        plan=named_as_rows(plan, state),
         version=version,
         securities=securities,
         purses=Purses(
@@ -98,10 +100,18 @@ def situation_of(
         ),
         # of prices that are not to be gone by no float target follows either
         float_target=None if since is not None and old else state.float_target,
-        costs=_RATES.get(broker, _RATES["SIMULATED"]),
+        costs=rates_of(broker),
         step=step,
         currency=currency,
+        unspent=unspent,
     )
+
+
+def named_as_rows(plan: Plan, state: HoldingsState) -> Plan:
+    """The rows begin with the plan's securities, in its order, each under its symbol of then."""
+    named = zip(plan.securities, state.rows, strict=False)
+    securities = (msgspec.structs.replace(s, symbol=row.symbol) for s, row in named)
+    return msgspec.structs.replace(plan, securities=tuple(securities))
 
 
 def _held(row: SecurityRow, since: datetime | None) -> HeldSecurity:

@@ -8,7 +8,6 @@ next one, so an interrupted rebalance goes on where it stood and sends nothing t
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from aggregates.base import Command
 from aggregates.control import STREAM as CONTROL
@@ -25,10 +24,12 @@ from aggregates.holdings_requests import (
     RecordRebalance,
     RequestHoldings,
     StartRequest,
+    is_finished,
 )
 from aggregates.rebalance_values import Preview
 from aggregates.reconciliation import STREAM as DIFFERENCES
 from aggregates.reconciliation import Reconciliation
+from brokers.port import BrokerError, KeysRefused
 from config.calendar import SessionHours
 from config.failpoints import reach
 from runtime.bootstrap import Bot
@@ -39,11 +40,12 @@ from runtime.rebalance_now import situation_now
 from runtime.rebalance_orders import carry_out
 from runtime.reconciliation import Reconciled, reconcile
 from runtime.top_up import top_up_now
+from runtime.why_waiting import LAST_START
 from strategies.rebalance import preview
 from strategies.rebalance_checks import breaches, moved, summary
 from strategies.rebalance_dates import is_due
 
-LAST_START = timedelta(minutes=15)  # before the close: sales and purchases take some minutes each
+UNFINISHED = "It is unfinished: a rebalance is due again in the next session."
 
 
 def serve_requests(
@@ -81,21 +83,39 @@ class Requests:
                 if request.request_id not in self._state().started:
                     self._answer(request, "refused", said)
             return
-        # what is begun goes on first: a comparison would end orders that have not left yet
-        if not self._state().started and not self._agrees("before what is asked of the holdings"):
+        self._serve(plan)
+
+    def _serve(self, plan: Plan) -> None:
+        """What is begun goes on first: a comparison would end orders that have not left yet."""
+        for request in self._waiting():
+            if request.request_id in self._state().started:
+                self._take_up(request, plan)
+        if not self._may_begin("before what is asked of the holdings"):
             return
         if self._is_due():
-            self._ask_when_due(plan)
+            self._ask_when_due()
         for request in self._waiting():
             self._take_up(request, plan)
-            self._agrees(f"after {request.request_id}")
+            if not self._may_begin(f"after {request.request_id}"):
+                return
+
+    def _may_begin(self, moment: str) -> bool:
+        """Whether the next request may be taken up: nothing is half done, there is time, and books
+        and broker agree."""
+        return not self._state().started and not self._must_wait() and self._agrees(moment)
 
     def _take_up(self, request: HoldingsRequested, plan: Plan) -> None:
-        if request.kind == "rebalance":
-            self._rebalance(request, plan)
-        elif self._start(request):
-            done = top_up_now(self._bot, self._hours, self._wait, plan, request)
-            self._answer(request, *done)
+        """To its end; while the broker cannot be asked it stays open, for the next look."""
+        try:
+            if request.kind == "rebalance":
+                self._rebalance(request)
+            elif self._start(request):
+                done = top_up_now(self._bot, self._hours, self._wait, plan, request)
+                self._answer(request, *done)
+        except KeysRefused:
+            raise
+        except BrokerError:
+            return
 
     def _agrees(self, moment: str) -> bool:
         """Whether books and broker agree; if not, that is recorded by now. What differed before
@@ -117,12 +137,13 @@ class Requests:
         """The market is closed or about to close, or a kill holds: requests stay open."""
         control = self._bot.store.load(Control, CONTROL)
         in_time = self._hours.open <= self._bot.clock.now() < self._hours.close - LAST_START
-        return not in_time or control.killed or control.killing
+        return not in_time or control.kill_asked
 
     # -- the interval ----------------------------------------------------------------------
 
     def _is_due(self) -> bool:
-        """Whether the interval is over, and nobody has asked for a rebalance today."""
+        """Whether the interval is over, or the last one was left unfinished on an earlier day, and
+        nobody has asked for a rebalance today."""
         state, saved = self._state(), self._bot.store.load(HoldingsPlan, PLAN)
         plan = saved.plan
         # auto_rebalance off: the due date is shown, and a person asks
@@ -130,16 +151,19 @@ class Requests:
             return False
         if self._due_id in state.ids or any(r.kind == "rebalance" for r in state.waiting.values()):
             return False
+        if state.unfinished_on is not None and state.unfinished_on < self._hours.day:
+            return True
         last = state.rebalanced_on or saved.versions[1].effective_date
         return is_due(last, plan.rebalance_months, self._hours.day)
 
-    def _ask_when_due(self, plan: Plan) -> None:
+    def _ask_when_due(self) -> None:
         """The supervisor asks for itself, once a day."""
-        now = situation_now(self._bot, self._hours, plan, None)
+        now = situation_now(self._bot, self._hours, None)
         if now is None:
             return
         if all(s.price is None for s in now.securities):
             return  # nothing can be weighed today: tomorrow
+        every = f"due every {now.plan.rebalance_months} months"
         self._do(
             self._due_id,
             RequestHoldings(
@@ -148,20 +172,20 @@ class Requests:
                 request_id=self._due_id,
                 kind="rebalance",
                 preview=preview(now),
-                reason=f"due every {plan.rebalance_months} months",
+                reason="the one before is unfinished" if self._state().unfinished else every,
             ),
             "ask",
         )
 
     # -- one rebalance ---------------------------------------------------------------------
 
-    def _rebalance(self, request: HoldingsRequested, plan: Plan) -> None:
+    def _rebalance(self, request: HoldingsRequested) -> None:
         confirmed = request.preview
         if confirmed is None:
             return
         if request.request_id not in self._state().started:
             priced = {s.symbol for s in confirmed.securities if s.price is not None}
-            if (now := situation_now(self._bot, self._hours, plan, priced)) is None:
+            if (now := situation_now(self._bot, self._hours, priced)) is None:
                 return  # looked at again a minute later
             if differences := moved(confirmed, now) or tuple(map(str, breaches(confirmed, now))):
                 said = f"Nothing was bought or sold: {'; '.join(differences).rstrip('.')}."
@@ -183,12 +207,13 @@ class Requests:
 
     def _carry_out(self, request_id: str, confirmed: Preview, hours: SessionHours) -> None:
         done = carry_out(self._bot, hours, self._wait, request_id, confirmed)
+        said = summary(confirmed, done)
         command = RecordRebalance(
             at=self._bot.clock.now(),
             effective_date=self._hours.day,
             request_id=request_id,
             result=done,
-            said=summary(confirmed, done),
+            said=said if is_finished(done) else f"{said} {UNFINISHED}",
         )
         self._do(request_id, command, "done")
         self._bot.views.catch_up()

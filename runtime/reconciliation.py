@@ -72,12 +72,13 @@ def reconcile(bot: Bot, desk: Desk | None, occasion: Occasion) -> Reconciled:
 
 
 class Reconciler:
-    """Of one bot. It remembers which executions it has looked at."""
+    """Of one bot. It remembers which executions it has looked at, and what it has said."""
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
         self._reports = Reports(bot)
         self._opened: date | None = None
+        self._said: set[str] = set()
 
     def run(self, desk: Desk | None, occasion: Occasion) -> Reconciled:
         """Repair, compare, record. Raises KeysRefused; a silent broker is an outcome.
@@ -138,8 +139,11 @@ class Reconciler:
         activities.book(statement.activities)
         ended = reports.settle_others(again=occasion != "schedule")
         bot.views.catch_up_ledger()
-        by_hand = book_accepted(bot, reports.desk, self._state(), reports.strangers)
-        repaired += [*reports.taken_words(), *ended, *activities.repaired, *by_hand]
+        by_hand = book_accepted(
+            bot, reports.desk, self._state(), reports.strangers, statement.positions
+        )
+        repaired += [*reports.taken_words(), *ended, *activities.repaired, *by_hand.booked]
+        repaired += self._news(by_hand.left)
         if repaired:
             bot.views.catch_up()
         books, held = bot.views.books, units_of(bot.views.books)
@@ -152,6 +156,12 @@ class Reconciler:
         if not others:  # only then nothing but rounding is left
             repaired += settle_rounding(bot, statement.cash, reports)
         return [*cash_differences(books, statement.cash, bot.settings.CURRENCY_CODE), *others]
+
+    def _news(self, words: Sequence[str]) -> list[str]:
+        """What was not said before: an accepted sale that cannot be booked is said once."""
+        news = [text for text in words if text not in self._said]
+        self._said.update(news)
+        return news
 
     def _in_motion(self, found: Sequence[Difference], statement: Statement) -> bool:
         """Whether orders under way may explain it, so that another look is worth its while."""

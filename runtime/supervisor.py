@@ -200,9 +200,11 @@ class Day:
         settle_day(self._bot, self._desk, self._reconciler)  # what is still open stays a difference
 
     def _serve_holdings(self) -> None:
-        """To the close: what is asked of the long-term holdings, looked at once a minute."""
+        """To the close, once a minute: what the day's workflow had to leave undone, and what is
+        asked of the long-term holdings."""
         # HOLDINGS_ENABLED=false: nothing can be asked, and nothing is looked for
         while self._bot.settings.HOLDINGS_ENABLED and self._bot.clock.now() < self._hours.close:
+            self._holdings.go_on()
             serve_requests(self._bot, self._hours, self._wait_until, self._compare)
             self._wait_until(min(self._bot.clock.now() + MINUTE, self._hours.close))
 

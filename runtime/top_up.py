@@ -17,14 +17,12 @@ from runtime.holdings_orders import HoldingsOrders, Wait
 def top_up_now(
     bot: Bot, hours: SessionHours, wait: Wait, plan: Plan, request: HoldingsRequested
 ) -> tuple[Answer, str]:
-    """Carry the request out; how it ended, and in words. Raises KeysRefused, and what ``wait``
+    """Carry the request out; how it ended, and in words. Raises BrokerError while the broker cannot
+    be asked: nothing was sold, and it may be tried again. Raises KeysRefused, and what ``wait``
     raises."""
+    bot.broker.positions()
     valued = value_account(bot, hours, plan, f"top-up {bot.clock.now():%H:%M:%S}")
-    if valued.target is None:
-        return "refused", (
-            f"Nothing was sold: there is no price today of {', '.join(valued.unpriced)}, so the "
-            "account's value and the float target are not known. Ask again when there is one."
-        )
     orders = HoldingsOrders(bot, hours, wait)
     outcome, _ = FloatCheck(bot, hours, orders).restore(valued.target, request.request_id)
-    return "done", f"The float target is {valued.target:,f}. The float of {outcome}."
+    said = f"The float target is {valued.target:,f}. The float of {outcome}."
+    return "done", f"{said} {words}." if (words := valued.in_words()) else said

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from aggregates.base import Command
 from aggregates.books import ReverseEntry
@@ -35,12 +36,14 @@ def check_entry(
     plan: Plan | None,
     state: MoneyState | None,
     currency: str,
+    promised: Decimal = ZERO,
 ) -> tuple[Breach, ...]:
     """Why the entry must not be made; empty: it may.
 
     ``before`` and ``after`` are the purses without it and with it. ``state`` is the account before;
     without it, without a plan, or while a price is missing, the float's target is not known: then
-    a withdrawal leaves the float at 0 or above.
+    a withdrawal leaves the float at 0 or above. ``promised`` is what purchases under way may still
+    take of it: that is spent already.
     """
     match command:
         case ReleaseReserve():
@@ -49,9 +52,10 @@ def check_entry(
             return check_reserve_release(command.purse, command.amount, before, currency)
         case RecordWithdrawal():
             value = state.account_value if state and plan else None
+            free = _Float(before.float - promised, after.float - promised, promised, currency)
             if plan is None or value is None:
-                return tuple(_not_below_zero(before, after, currency))
-            return tuple(_at_target(command.amount, before, after, plan, value, currency))
+                return tuple(_not_below_zero(free))
+            return tuple(_at_target(command.amount, free, plan, value))
         case ReverseEntry():
             return (*_kept(before, after, currency), *_reversible(before, after, currency))
     return ()
@@ -67,26 +71,39 @@ def warnings(after: Purses, currency: str) -> tuple[str, ...]:
     )
 
 
-def _not_below_zero(before: Purses, after: Purses, currency: str) -> Iterator[Breach]:
-    if after.float < 0:
-        most = _said(max(before.float, ZERO), currency)
-        yield Breach(FLOAT, f"the float would be {_said(after.float, currency)}", f"at most {most}")
+class _Float(NamedTuple):
+    """Without the entry and with it, less what is promised to purchases."""
+
+    before: Decimal
+    after: Decimal
+    promised: Decimal
+    currency: str
+
+    def in_words(self) -> str:
+        kept = ""
+        if self.promised:
+            kept = f", beside {_said(self.promised, self.currency)} for purchases under way"
+        return f"the float would be {_said(self.after, self.currency)}{kept}"
 
 
-def _at_target(
-    amount: Decimal, before: Purses, after: Purses, plan: Plan, value: Decimal, currency: str
-) -> Iterator[Breach]:
+def _not_below_zero(free: _Float) -> Iterator[Breach]:
+    if free.after < 0:
+        most = _said(max(free.before, ZERO), free.currency)
+        yield Breach(FLOAT, free.in_words(), f"at most {most}")
+
+
+def _at_target(amount: Decimal, free: _Float, plan: Plan, value: Decimal) -> Iterator[Breach]:
     """The float stays at its target, which is a share of an account that is smaller afterwards."""
-    least = least_float(plan, value - amount)
-    if after.float >= least:
+    least, currency = least_float(plan, value - amount), free.currency
+    if free.after >= least:
         return
     share = Fraction(plan.float_target) / 100
     # x with float - x = share of (account - x); all of the account is float: nothing leaves it
-    most = (Fraction(before.float) - share * Fraction(value)) / (1 - share) if share < 1 else 0
+    most = (Fraction(free.before) - share * Fraction(value)) / (1 - share) if share < 1 else 0
     yield Breach(
         FLOAT,
-        f"the float would be {_said(after.float, currency)}, the target is "
-        f"{_said(least, currency)} ({plain(plan.float_target):f} % of the account)",
+        f"{free.in_words()}, the target is {_said(least, currency)} "
+        f"({plain(plan.float_target):f} % of the account)",
         f"at most {_said(_down(max(Fraction(most), Fraction(0)), currency), currency)}",
     )
 

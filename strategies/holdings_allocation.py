@@ -17,6 +17,7 @@ import msgspec
 from aggregates.holdings import ReservedFor
 from aggregates.holdings_plan import Plan, weights
 from aggregates.money import QUANTITY_SCALE, Money, exponent, from_scaled, plain
+from strategies.cost_rates import CostRates
 from strategies.planned_order import SMALLEST, Context, PlannedOrder, buy_limit, buyable
 
 # A sale at the market brings a little less than its bid: the spread moves, and it has costs.
@@ -25,24 +26,31 @@ _ZERO = Decimal(0)
 
 
 class Result(NamedTuple):
-    """Realized, by source, of the dates ``first`` to ``last``: gains less commissions and fees."""
+    """Realized, by source, of the dates ``first`` to ``last``: gains less commissions and fees.
+
+    ``invested``: what of ``holdings`` became known since the last allocation and is no money to
+    invest, as a rebalance has spent it or it is the tax reserve's own.
+    """
 
     first: date
     last: date
     trading: Decimal
     holdings: Decimal
+    invested: Decimal = _ZERO
 
 
 class Due(NamedTuple):
     """Gains that reserves are due for, by source, and the stretches of dates that they are of.
 
-    ``over_reserved``: what reserves were made for and later corrections took away.
+    ``over_reserved``: what reserves were made for and later corrections took away. ``invested``:
+    what of ``holdings`` is no money to invest.
     """
 
     trading: Decimal
     holdings: Decimal
     reserved: tuple[ReservedFor, ...]
     over_reserved: Decimal
+    invested: Decimal = _ZERO
 
 
 class Allocation(NamedTuple):
@@ -74,7 +82,7 @@ def due_gains(before: Mapping[date, ReservedFor], results: Iterable[Result]) -> 
     Each stretch of dates counts by itself: a loss gives nothing and takes nothing from another one.
     What a correction adds is due; what it takes away stays reserved.
     """
-    trading = holdings = _ZERO
+    trading = holdings = invested = _ZERO
     known, changed = dict(before), []
     for result in results:
         was = before.get(result.first)
@@ -88,10 +96,14 @@ def due_gains(before: Mapping[date, ReservedFor], results: Iterable[Result]) -> 
             result_holdings=result.holdings,
         )
         trading += now.trading - kept[0]
-        holdings += now.holdings - kept[1]
+        raised = now.holdings - kept[1]
+        holdings += raised
+        more = result.holdings - (was.result_holdings if was else _ZERO)
+        invested += raised - min(raised, max(more - result.invested, _ZERO))
         known[now.first] = now
         changed.append(now)
-    return Due(trading, holdings, tuple(changed), sum(map(_over, known.values()), _ZERO))
+    over = sum(map(_over, known.values()), _ZERO)
+    return Due(trading, holdings, tuple(changed), over, invested)
 
 
 def _over(stretch: ReservedFor) -> Decimal:
@@ -106,7 +118,8 @@ def _over(stretch: ReservedFor) -> Decimal:
 def allocate(
     plan: Plan, due: Due, *, cash_float: Decimal, target: Decimal | None, currency: str
 ) -> Allocation:
-    """Tax on both sources, payroll on what trading earned after tax, the rest to be reinvested.
+    """Tax on both sources, payroll on what trading earned after tax, the rest to be reinvested,
+    but for what rebalances and the reserve's vehicle gained.
 
     ``target`` is the least float; None: not known, and then nothing is reinvested. What of the rest
     is not reinvested stays in the float.
@@ -118,11 +131,11 @@ def allocate(
     tax = percent_of(plan.tax_reserve, due.trading + due.holdings, currency)
     own_tax = percent_of(plan.tax_reserve, due.trading, currency)
     payroll = percent_of(plan.payroll, due.trading - own_tax, currency)
-    rest = due.trading + due.holdings - tax - payroll
+    rest, shown = _rest(plan, due, tax, payroll, currency)
     lines = [
         f"tax: {_percent(plan.tax_reserve)} of {_sum(due)} = {tax:,f}",
         f"payroll: {_percent(plan.payroll)} of ({due.trading:,f} - {own_tax:,f}) = {payroll:,f}",
-        f"rest: {_sum(due)} - {tax:,f} - {payroll:,f} = {rest:,f}",
+        f"rest: {shown}",
     ]
     room = _ZERO if target is None else max(cash_float - tax - payroll - target, _ZERO)
     reinvested, why = min(rest, room), ""
@@ -134,6 +147,23 @@ def allocate(
         why = f"the float stays at {target:,f}"
     lines.append(f"reinvested: {reinvested:,f}" + (f" ({why})" if why else ""))
     return Allocation(tax, payroll, reinvested, tuple(lines))
+
+
+def _rest(
+    plan: Plan, due: Due, tax: Decimal, payroll: Decimal, currency: str
+) -> tuple[Decimal, str]:
+    """What is left to invest, and how it comes about. The tax on what is left out is no part of it:
+    a rebalance has kept that back in the float."""
+    if not due.invested:
+        rest = due.trading + due.holdings - tax - payroll
+        return rest, f"{_sum(due)} - {tax:,f} - {payroll:,f} = {rest:,f}"
+    free = due.trading + due.holdings - due.invested
+    own_tax = percent_of(plan.tax_reserve, free, currency)
+    rest = free - own_tax - payroll
+    return rest, (
+        f"{free:,f} - {own_tax:,f} - {payroll:,f} = {rest:,f}; {due.invested:,f} of rebalances and "
+        "of the tax reserve's security are invested or reserved already"
+    )
 
 
 def percent_of(percent: Decimal, amount: Decimal, currency: str) -> Decimal:
@@ -196,6 +226,7 @@ def purchases(
     step: Decimal,
     currency: str,
     context: Context,
+    rates: CostRates,
 ) -> tuple[PlannedOrder, ...]:
     """``amount`` by the plan's shares, no cent lost; what has no price keeps its share of it.
 
@@ -213,7 +244,7 @@ def purchases(
                 PlannedOrder(
                     symbol=symbol,
                     side="buy",
-                    quantity=buyable(part.decimal, limit, step),
+                    quantity=buyable(part.decimal, limit, step, rates),
                     limit_price=limit,
                     context=context,
                     reason=f"{part.decimal:,f} of {amount:,f} {currency}",

@@ -10,12 +10,13 @@ import msgspec
 
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, from_scaled, plain
 from aggregates.order_messages import Side
+from strategies.cost_rates import CostRates
 
 Context = Literal["top-up", "reinvestment", "tax-reserve", "rebalance", "sweep"]
 
 # A purchase may cost so much more than the price that was asked when it was planned.
 PRICE_ROOM = Decimal("1.005")
-COSTS_ROOM = Fraction(101, 100)  # with commission and fees: no broker here asks for more than 1 %
+COSTS_ROOM = Fraction(101, 100)  # beside the commission: fees, and what each fill is rounded by
 SMALLEST = Decimal(1)  # major units: brokers refuse fractions that are worth less
 
 
@@ -40,9 +41,14 @@ def buy_limit(ask: Decimal) -> Decimal:
     return plain((ask * PRICE_ROOM).quantize(tick, ROUND_CEILING))
 
 
-def buyable(amount: Decimal, limit: Decimal, step: Decimal) -> Decimal:
+def unit_cost(limit: Decimal, rates: CostRates) -> Fraction:
+    """What one unit can take from the purse that pays for it, at the most."""
+    return Fraction(limit) * COSTS_ROOM + Fraction(rates.per_share)
+
+
+def buyable(amount: Decimal, limit: Decimal, step: Decimal, rates: CostRates) -> Decimal:
     """The most units in whole steps that ``amount`` pays for at that price, costs included."""
-    return whole_steps(Fraction(max(amount, Decimal(0))) / (Fraction(limit) * COSTS_ROOM), step)
+    return whole_steps(Fraction(max(amount, Decimal(0))) / unit_cost(limit, rates), step)
 
 
 def whole_steps(units: Fraction, step: Decimal) -> Decimal:
@@ -52,7 +58,7 @@ def whole_steps(units: Fraction, step: Decimal) -> Decimal:
     return plain(from_scaled(int(whole), QUANTITY_SCALE))
 
 
-def most_cost(quantity: Decimal, limit: Decimal) -> Decimal:
+def most_cost(quantity: Decimal, limit: Decimal, rates: CostRates) -> Decimal:
     """What a purchase can take from its purse at the most, rounded up."""
-    exact = Fraction(quantity) * Fraction(limit) * COSTS_ROOM * PRICE_SCALE
+    exact = Fraction(quantity) * unit_cost(limit, rates) * PRICE_SCALE
     return from_scaled(-int(-exact // 1), PRICE_SCALE)

@@ -89,12 +89,24 @@ def purchases_for(
     """
     wanted = preview.of("buy")
     needed = sum((o.value + o.costs for o in wanted), Decimal(0))
-    there = preview.before.float - preview.after.float + _left_of(preview, sales)
+    there = _there(preview, sales)
     if there >= needed or not wanted:
         return wanted
     share = Fraction(max(there, Decimal(0))) / Fraction(needed)
     cut = (_cut(order, share, step, preview.currency) for order in wanted)
     return tuple(order for order in cut if order.value >= SMALLEST)
+
+
+def unspent(preview: Preview, done: Sequence[CarriedOut]) -> Decimal:
+    """What the purchases of an unfinished rebalance were to cost of what its sales brought, and
+    did not."""
+    spent = sum((one.value + one.costs for one in done if one.side == "buy"), Decimal(0))
+    return max(_there(preview, [o for o in done if o.side == "sell"]) - spent, Decimal(0))
+
+
+def _there(preview: Preview, sales: Iterable[CarriedOut]) -> Decimal:
+    """The money for purchases: what the float gives, and what the sales brought."""
+    return preview.before.float - preview.after.float + _left_of(preview, sales)
 
 
 def _left_of(preview: Preview, sales: Iterable[CarriedOut]) -> Decimal:
@@ -133,7 +145,7 @@ def summary(preview: Preview, done: Sequence[CarriedOut]) -> str:
         f"{bought[0]:,f}) {preview.currency}."
     )
     less = [f"{one.symbol}: {one.reason}" for one in done if one.filled < one.previewed_quantity]
-    return f"{said} Less than previewed: {'; '.join(less)}." if less else said
+    return f"{said} Fewer units than previewed: {'; '.join(less)}." if less else said
 
 
 def _sums(preview: Preview, done: Sequence[CarriedOut], side: str) -> tuple[Decimal, Decimal]:

@@ -64,8 +64,8 @@ class Planner:
         if self._s.float_target is None:
             return Fraction(0)  # not known while a price is missing: the float stays as it is
         spare = Fraction(self._s.purses.float) - Fraction(self._s.float_target)
-        # sweep off: what is above the float target stays cash
-        return spare if self._s.plan.sweep else min(spare, Fraction(0))
+        # sweep off: what is above the float target stays cash, but for what was sold to buy others
+        return spare if self._s.plan.sweep else min(spare, Fraction(self._s.unspent))
 
     def legs(self) -> list[Leg]:
         """Sales, then purchases, the greatest first. Together they leave the float no lower than

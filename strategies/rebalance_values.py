@@ -9,14 +9,9 @@ import msgspec
 
 from aggregates.holdings_plan import Plan
 from aggregates.rebalance_values import Purses
+from strategies.cost_rates import CostRates
 
-
-class CostRates(msgspec.Struct, frozen=True, kw_only=True):
-    """Major units: ``per_share`` on both sides; ``per_share_sold`` and ``of_proceeds`` on sales."""
-
-    per_share: Decimal
-    per_share_sold: Decimal
-    of_proceeds: Decimal
+__all__ = ["CostRates", "HeldSecurity", "Situation"]
 
 
 class HeldSecurity(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +33,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     ``securities``: everything planned and everything held long-term, each once. ``float_target`` is
     the float that the plan wants, None while the account's value is not known. ``step`` is the
-    broker's smallest quantity.
+    broker's smallest quantity. ``unspent`` is what an unfinished rebalance sold and bought nothing
+    for.
     """
 
     plan: Plan
@@ -49,3 +45,4 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     costs: CostRates
     step: Decimal
     currency: str
+    unspent: Decimal = Decimal(0)

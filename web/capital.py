@@ -6,6 +6,8 @@ What a form will post is shown before it is booked: the posting rules in a dry r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -13,20 +15,32 @@ from werkzeug.wrappers import Response
 
 from aggregates.errors import DomainError
 from runtime.capital import EntryRefused, NotAsShown, Outlook, book, look
+from runtime.holdings_view import Entry
 from runtime.purses import Reserves
+from runtime.query_records import EventView
 from web.access import actor
 from web.capital_fields import PURPOSES, RESERVES, held, today
 from web.capital_forms import FORMS, Sent, booked_under, command_of, reference, sent_form
+from web.capital_remarks import remarks
 from web.forms import command_id, notice
 from web.frame import BadInput, NotThere, frame, number
-from web.ledger import mark_of
+from web.ledger import is_reversed, mark_of
 from web.shared import shared
 
 pages = Blueprint("capital", __name__, url_prefix="/capital")
 Answer = Response | str | tuple[str, int]
+Marked = tuple[Entry, str]
 NEWEST = 25  # movements on the page
-TOPICS = ("Capital", "Instrument.Split", "Books.EntryReversed")
+TOPICS = ("Capital", "Instrument.Split", "Instrument.Renamed", "Books.EntryReversed")
 OWN = ("payout", "release", "reverse")  # forms with an address, and roles, of their own
+
+
+class Movement(NamedTuple):
+    """An event with its entries, and whether they are reversed by now."""
+
+    event: EventView
+    entries: list[Marked]
+    reversed: bool
 
 
 class Looked(NamedTuple):
@@ -34,19 +48,16 @@ class Looked(NamedTuple):
 
     outlook: Outlook | None = None
     said: str = ""  # a refusal that belongs to no field
+    remarks: tuple[str, ...] = ()  # not refused, but to know before it is booked
 
 
 @pages.get("")
 def show() -> str:
     """The purses and the newest movements, as of both clocks; ``event`` is one to look at."""
-    around, queries = frame(), shared().queries
-    events = queries.events(
-        topics=TOPICS, newest_first=True, limit=NEWEST, known_at=around.position
-    )
     return render_template(
         "capital.html",
         purses=_purses(),
-        movements=[(e, found) for e in events if (found := _entries(e.position))],
+        movements=list(islice(_movements(), NEWEST)),
         booked=_booked(number("event", 0)),
         forms={what: form for what, form in FORMS.items() if what not in OWN},
         may_book=may_book(),
@@ -61,13 +72,40 @@ def _purses() -> Reserves | None:
         return None
 
 
-def _entries(position: int) -> list[tuple[object, str]]:
+def _movements() -> Iterator[Movement]:
+    """Newest events first: those with an entry that both clocks know."""
+    around, before, queries = frame(), None, shared().queries
+    while events := queries.events(
+        topics=TOPICS, newest_first=True, limit=NEWEST, known_at=around.position, before=before
+    ):
+        for event in events:
+            if _later(event):
+                continue
+            found = queries.journal(around.clocks, position=event.position)
+            if own := _marked(found, event.position):
+                yield Movement(event, own, is_reversed(found, event.position))
+        before = events[-1].position
+
+
+def _later(event: EventView) -> bool:
+    """Whether its entry is of a later day than the page's; a reversal has that of what it reverses.
+    Asking the ledger, which knows it anyway, takes longer."""
+    until = frame().effective
+    if until is None or event.topic == "Books.EntryReversed":
+        return False
+    return event.effective_date > str(until)
+
+
+def _entries(position: int) -> list[Marked]:
     """What the event itself posted, as of both clocks."""
-    found = shared().queries.journal(frame().clocks, position=position)
-    return [(entry, mark_of(entry)) for entry in found if entry.position == position]
+    return _marked(shared().queries.journal(frame().clocks, position=position), position)
 
 
-def _booked(position: int) -> tuple[object, list[tuple[object, str]]] | None:
+def _marked(entries: list[Entry], position: int) -> list[Marked]:
+    return [(entry, mark_of(entry)) for entry in entries if entry.position == position]
+
+
+def _booked(position: int) -> tuple[object, list[Marked]] | None:
     event = shared().queries.event(position) if 0 < position <= frame().position else None
     if event is None or not event.topic.startswith(TOPICS):
         return None
@@ -82,7 +120,7 @@ def may_book() -> bool:
 
 @pages.route("/new/<what>", methods=["GET", "POST"])
 def entry(what: str) -> Answer:
-    """A movement of money that has happened, or a split."""
+    """A movement of money that has happened, a split, or another symbol."""
     if what not in FORMS or what in OWN:
         raise NotThere(f"There is no form {what[:20]!r} of the capital page.")
     return _form(what)
@@ -146,7 +184,8 @@ def _look(sent: Sent) -> Looked:
     if command is None:
         return Looked()
     try:
-        return Looked(look(shared().custody(), shared().queries, command))
+        outlook = look(shared().custody(), shared().queries, command)
+        return Looked(outlook, remarks=remarks(command, outlook))
     except DomainError as e:
         return _refused(sent, e)
 
@@ -168,11 +207,13 @@ def _book(sent: Sent) -> Answer:
     except EntryRefused as e:
         return _page(sent, Looked(e.outlook)), 422
     except NotAsShown as e:
-        return _page(sent, Looked(e.outlook, str(e))), 409
+        return _page(sent, Looked(e.outlook, str(e), remarks(command, e.outlook))), 409
     except DomainError as e:
         return _page(sent, _refused(sent, e)), 422
     said = "is booked already; nothing was booked again" if done.repeated else "is booked"
-    notice(f"{sent.form.title} {said}. Below are its event and its entry.")
+    # a rename moves nothing
+    below = "is its event" if sent.what == "rename" else "are its event and its entry"
+    notice(f"{sent.form.title} {said}. Below {below}.")
     return redirect(url_for("capital.show", event=done.positions[0]), 303)
 
 
@@ -191,7 +232,7 @@ def _page(sent: Sent, looked: Looked) -> str:
         looked=looked,
         reserves=RESERVES,
         purposes=PURPOSES,
-        held=held() if sent.what in ("split", "dividend", "withholding") else [],
+        held=held() if sent.what in ("split", "rename", "dividend", "withholding") else [],
         purses=shared().queries.purses(),
         original=_entries(sent.position) if sent.position else [],
     )

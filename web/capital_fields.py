@@ -75,6 +75,20 @@ def symbol(text: str) -> str:
     return text.upper()
 
 
+def rename_fault(instrument_id: str, new: str) -> str:
+    """Why a security cannot bear that symbol; empty: it can. Two of one name could not be told
+    apart, neither at the broker nor in the plan."""
+    queries = shared().queries
+    positions = queries.positions()
+    if any(p.symbol == new and p.instrument_id != instrument_id for p in positions):
+        return f"{new} is another security that is held"
+    old = next((p.symbol for p in positions if p.instrument_id == instrument_id), new)
+    versions = queries.plan_versions()
+    if old != new and versions and {old, new} <= versions[-1].plan.symbols:
+        return f"The plan of the holdings names {old} and {new}: take one of them out first"
+    return ""
+
+
 def one_of(choices: Callable[[], list[tuple[str, str]]]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in dict(choices()):
@@ -100,7 +114,7 @@ def reference(text: str) -> str:
 
 
 def held() -> list[tuple[str, str]]:
-    """Securities that are held, of which a split could be: id, and symbol with name."""
+    """Securities that are held, which could be split or renamed: id, and symbol with name."""
     found = {p.instrument_id: f"{p.symbol}, {p.name}" for p in shared().queries.positions()}
     return sorted(found.items(), key=lambda pair: pair[1])
 
@@ -123,6 +137,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "purpose": one_of(lambda: PURPOSES),
     "purse": one_of(lambda: RESERVES),
     "instrument": one_of(held),
+    "new_symbol": symbol,
     "new_units": units,
     "old_units": units,
     "reason": reason,

@@ -11,8 +11,8 @@ from flask import request
 from aggregates import capital
 from aggregates.base import Command
 from aggregates.books import ReverseEntry
-from aggregates.instrument import RecordSplit
-from web.capital_fields import LONGEST, READERS, Wrong, currency, today
+from aggregates.instrument import RecordSplit, RenameInstrument
+from web.capital_fields import LONGEST, READERS, Wrong, currency, rename_fault, today
 from web.capital_fields import amount as read_amount
 from web.frame import BadInput
 from web.shared import shared
@@ -34,7 +34,8 @@ class Form(NamedTuple):
 _MONEY = ("day", "amount", "reference", "reason")
 FORMS = {
     "deposit": Form(
-        "Deposit", "Owner's money that came into the account: float against opening equity.",
+        "Deposit", "Owner's money that came into the account, the first or more: float against "
+        "opening equity, where the chart keeps all that the owner paid in.",
         _MONEY, "Book the deposit",
     ),
     "withdrawal": Form(
@@ -57,6 +58,11 @@ FORMS = {
     "split": Form(
         "Split", "New units for old ones in every sleeve that holds the security; cost stays.",
         ("day", "instrument", "new_units", "old_units"), "Book the split",
+    ),
+    "rename": Form(
+        "Rename", "The same security under another symbol: units, cost and its place in the plan "
+        "of the holdings stay.",
+        ("day", "instrument", "new_symbol"), "Book the rename",
     ),
     "payout": Form(
         "Payout from a reserve",
@@ -145,6 +151,10 @@ def _read(sent: Sent) -> dict[str, Any]:
         sent.faults["withheld"] = "At most the gross amount"
     if read.get("new_units", 0) == read.get("old_units", 1):
         sent.faults["new_units"] = "As many as before: that is no split"
+    if {"instrument", "new_symbol"} <= read.keys() and (
+        fault := rename_fault(read["instrument"], read["new_symbol"])
+    ):
+        sent.faults["new_symbol"] = fault
     return read
 
 
@@ -164,6 +174,8 @@ def _command(sent: Sent, read: dict[str, Any]) -> Command:
             **own, instrument_id=read["instrument"], new_units=read["new_units"],
             old_units=read["old_units"],
         )  # fmt: skip
+    if sent.what == "rename":
+        return RenameInstrument(**own, instrument_id=read["instrument"], symbol=read["new_symbol"])
     own["reason"] = read.get("reason", LATER)
     if sent.what == "reverse":
         return ReverseEntry(**own, reversed_position=sent.position)
@@ -173,7 +185,10 @@ def _command(sent: Sent, read: dict[str, Any]) -> Command:
         return capital.ReleaseReserve(**own, purse_from=read["purse"], confirmed=words)
     if sent.what == "payout":
         purse = read["purse"]
-        return capital.RecordWithdrawal(**own, purse=purse, purpose=capital.KEPT_FOR[purse])
+        words = capital.payout_words(read["amount"], currency())
+        return capital.RecordWithdrawal(
+            **own, purse=purse, purpose=capital.KEPT_FOR[purse], confirmed=words
+        )
     more = {name: read[name] for name in ("purpose", "symbol", "withheld") if name in read}
     return _PLAIN[sent.what](**own, **more)  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ Whether anything came of it, the events that answer say.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -18,6 +19,7 @@ from aggregates.errors import DomainError
 from aggregates.reconciliation import AcceptDifference, Difference
 from config.clock import local_date
 from runtime import control
+from runtime.live_queries import ours_now
 from web import live
 from web.access import actor
 from web.forms import command_id, notice
@@ -107,6 +109,8 @@ def difference() -> Answer:
         raise NotThere("No open difference is called so: it is gone, or was accepted already.")
     if request.method == "GET":
         return _difference_page(found, {})
+    if _moved(found) is not None:
+        return _difference_page(found, {}), 409  # accepted, it would be another one at once
     reason = _typed("reason")
     faults = {} if reason else {"reason": "A reason is needed; it is kept for good"}
     if len(reason) > LONGEST:
@@ -124,10 +128,16 @@ def _open_differences() -> tuple[Difference, ...]:
     return shared().queries.agreement().open
 
 
+def _moved(found: Difference) -> Decimal | None:
+    """What the books say now, where that is not what was compared; else None."""
+    ours = shared().queries.together(lambda q: ours_now(q.sources()[0], found))
+    return ours if ours is not None and ours != Decimal(found.ours) else None
+
+
 def _difference_page(found: Difference, faults: dict[str, str]) -> str:
     return render_template(
         "control_difference.html", difference=found, faults=faults, reason=_typed("reason"),
-        longest=LONGEST,
+        longest=LONGEST, moved=_moved(found),
     )  # fmt: skip
 
 

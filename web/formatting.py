@@ -97,6 +97,14 @@ def money(amount: Decimal | None, kind: str = "") -> Markup:
     return Markup('<span class="{}">{}</span>').format(tone, text)
 
 
+GROUPED = re.compile(r"-?\d{4,}(\.\d+)?")
+
+
+def grouped(text: str) -> str:
+    """An amount that came as text, with a comma every three digits; other text as it is."""
+    return f"{Decimal(text):,f}" if GROUPED.fullmatch(text) else text
+
+
 def units(quantity: Decimal | None) -> Markup:
     """A number of shares or contracts, without needless zeros; parentheses when negative."""
     if quantity is None:
@@ -210,7 +218,8 @@ def pretty(payload: dict[str, Any]) -> str:
 
 def sentences(text: str) -> Markup:
     """Text with its line breaks kept, and what stands in backticks as code."""
-    lines = Markup("<br>").join(escape(line) for line in text.splitlines())
+    # a plain text: Markup would escape what is put into it
+    lines = "<br>".join(str(escape(line)) for line in text.splitlines())
     return Markup(BACKTICKS.sub(r"<code>\1</code>", lines))  # escaped  # noqa: S704  # nosec
 
 
@@ -220,8 +229,8 @@ def counted(number: int, one: str, more: str = "") -> str:
 
 
 FILTERS = (
-    money, units, price, count, utc_text, local_text, when, at_time, stamp, long_day, short_day,
-    short_hash, span, words, pretty, sentences, counted,
+    money, grouped, units, price, count, utc_text, local_text, when, at_time, stamp, long_day,
+    short_day, short_hash, span, words, pretty, sentences, counted,
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, render_template, request
 from web.event_access import check_topic, hidden
 from web.formatting import count
 from web.frame import BadInput, NotThere, frame, link, number
-from web.ledger import mark_of
+from web.ledger import is_reversed, mark_of
 from web.shared import shared
 
 pages = Blueprint("history", __name__, url_prefix="/history")
@@ -86,6 +86,7 @@ def event(position: str) -> str:
         previous_hash=before.hash if before else "",
         posted=[e for e in entries if e[0].position == place],
         about=[e for e in entries if e[0].position != place],
+        reversed=is_reversed([e for e, _ in entries], place),
         thread=_thread(found.correlation, place),
         stream=_thread(found.stream, place),
     )

@@ -25,15 +25,17 @@ from web.access import actor, may
 from web.door import folder
 from web.forms import command_id, notice
 from web.frame import BadInput, NotThere, frame
+from web.holdings_ahead import taken_up, when_next
 from web.holdings_asked import Asked, difference_to, looked_at, refused
 from web.holdings_form import Typed, read_typed, typed_of
 from web.holdings_reserves import reserves
-from web.holdings_shown import Shown, shown
+from web.holdings_shown import Shown, before_the_books, shown
 from web.holdings_words import add_words
 from web.live_stream import mark_of
 from web.shared import shared
 
 pages = Blueprint("holdings", __name__, url_prefix="/holdings")
+pages.before_request(before_the_books)
 add_words(pages)
 Answer = str | tuple[str, int] | Response
 
@@ -63,10 +65,14 @@ def save() -> Answer:
     """Save what is valid: as one types, by the button, or with a row more or less."""
     typed, does = read_typed(), request.form.get("do", "")
     if does == "add":
-        return _form(looked_at(typed.with_row(), shown(present=True)), 200)
+        asked = looked_at(typed.with_row(), shown(present=True))
+        asked.focus = len(typed.rows)
+        return _form(asked, 200)
     if does.startswith("delete-"):
         typed = typed.without(_row_of(does))
     asked = _saved(typed)
+    if does.startswith("delete-") and asked.typed.rows:
+        asked.focus = min(_row_of(does), len(asked.typed.rows) - 1)
     if not does and _by_script():
         return _said(asked)
     if asked.moved:
@@ -189,6 +195,8 @@ def _context(now: Shown) -> dict[str, Any]:
         "h": now,
         "editing": may_edit(),
         "intervals": INTERVALS,
+        "taken_up": taken_up,
+        "when_next": when_next,
         "mark": mark_of(folder(), frame().position),
     }
 

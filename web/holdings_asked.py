@@ -21,6 +21,8 @@ from aggregates.holdings_plan import (
     weights,
 )
 from runtime.holdings_typed import Breach, breaches_of
+from web.frame import frame
+from web.holdings_ahead import Ahead, above_target, rebalance_due, when_next
 from web.holdings_form import Typed
 from web.holdings_shown import Line, Shown, lines_of
 from web.holdings_words import percent
@@ -28,17 +30,21 @@ from web.holdings_words import percent
 
 @dataclass
 class Asked:
-    """``faults`` are the texts beside each field, by its id. ``saved``: by this very request;
-    ``moved``: somebody else saved since; ``difference``: to what is in force, once it is shown."""
+    """``faults`` are the texts beside each field, by its id. ``lines`` are those of the form's
+    rows, ``every`` also those of what is held besides. ``saved``: by this very request;
+    ``moved``: somebody else saved since; ``difference``: to what is in force, once it is shown;
+    ``focus``: the row that the keyboard goes on in."""
 
     typed: Typed
     shown: Shown
     faults: dict[str, list[str]] = field(default_factory=dict)
     lines: list[Line | None] = field(default_factory=list)
+    every: list[Line] = field(default_factory=list)
     weights: dict[str, Fraction] = field(default_factory=dict)
     saved: bool = False
     difference: tuple[PlanChange, ...] | None = None
     reason: str = ""
+    focus: int | None = None
 
     @property
     def plan(self) -> Plan:
@@ -46,11 +52,11 @@ class Asked:
 
     @property
     def found(self) -> list[tuple[str, str]]:
-        """Every fault with the id of the field that it lies at; empty for none."""
+        """Every fault with the id of the (first) field that it lies at; empty for none."""
         elsewhere = {"securities": "plan-sum"}  # the sum has no field of its own
-        return [
-            (elsewhere.get(name, name), text) for name, said in self.faults.items() for text in said
-        ]
+        every = ((name, text) for name, said in self.faults.items() for text in said)
+        once = {text: elsewhere.get(name, name) for name, text in reversed(list(every))}
+        return [(at, text) for text, at in reversed(once.items())]
 
     @property
     def moved(self) -> bool:
@@ -61,6 +67,30 @@ class Asked:
         """Whether a save would make a version: the first always does."""
         now = self.shown.plan
         return now is None or bool(self.faults) or self.plan != now
+
+    @property
+    def ahead(self) -> Ahead:
+        """What it will do by itself, and when."""
+        due, overdue = rebalance_due(self.shown, self.plan.rebalance_months)
+        over = None if self.faults else above_target(self.shown, self.plan.float_target)
+        return Ahead(when_next(), due, overdue, over, None if self.faults else self._moved)
+
+    @property
+    def _moved(self) -> Decimal | None:
+        """What lies above the targets or below them, the larger of both, of what is beyond."""
+        value = self.shown.state.long_term_value
+        if value is None:
+            return None
+        off = [line.deviation for line in self.every if line.beyond and line.deviation]
+        more = sum((points for points in off if points > 0), Decimal(0))
+        less = sum((-points for points in off if points < 0), Decimal(0))
+        found: Decimal = value * max(more, less) / 100
+        return found.quantize(Decimal(1).scaleb(-frame().exponent))
+
+    def new_symbol(self, n: int) -> bool:
+        """Whether the books know no security of the symbol in this row."""
+        line = self.lines[n]
+        return line is not None and not (line.row and line.row.instrument_id)
 
     @property
     def sum_words(self) -> str:
@@ -85,6 +115,7 @@ def looked_at(typed: Typed, shown: Shown) -> Asked:
         asked.weights = weights(plan)
     band = shown.band if own else plan.drift_band
     known = {line.symbol: line for line in lines_of(shown.rows, asked.weights, band)}
+    asked.every = list(known.values())
     asked.lines = [None if row.blank else known.get(row.symbol) for row in typed.rows]
     return asked
 

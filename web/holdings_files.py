@@ -6,9 +6,11 @@ from flask import Blueprint, Response, render_template
 
 from runtime.holdings_view import FORMS, WHATS, HoldingsView
 from web.frame import NotThere, frame
+from web.holdings_shown import before_the_books
 from web.shared import shared
 
 pages = Blueprint("holdings_files", __name__, url_prefix="/holdings/files")
+pages.before_request(before_the_books)
 ABOUT = {
     "report": (
         "Holdings and allocation",

@@ -71,8 +71,20 @@ class Typed:
         """What is wrong, by the id of the field."""
         said: dict[str, list[str]] = {}
         for fault in found:
-            said.setdefault(self.field(fault.field), []).append(fault.message)
+            at = self.field(fault.field)
+            said.setdefault(at, []).append(fault.message + self._how(at, fault.message))
         return said
+
+    def _how(self, at: str, message: str) -> str:
+        """How a number is written, after one that could not be read."""
+        name, _, row = at.rpartition("-")
+        text = self.rows[int(row)].allocation if name == "allocation" else self.texts.get(at, "")
+        if not message.endswith("is not a number."):
+            return ""
+        if not text:
+            return " Write one, or 0."
+        point = text.replace(",", ".")
+        return f" Write {point}." if NUMBER.fullmatch(point) else " Write it like 10.5."
 
     def with_room(self) -> Typed:
         """One more row to type into, where the plan has room and there is none yet."""

@@ -7,10 +7,11 @@ from flask import Blueprint, render_template
 from runtime.holdings_view import HoldingsView
 from runtime.queries import Queries
 from web.frame import NotThere, frame
-from web.holdings_shown import shown
+from web.holdings_shown import before_the_books, shown
 from web.shared import shared
 
 pages = Blueprint("holdings_security", __name__, url_prefix="/holdings/securities")
+pages.before_request(before_the_books)
 
 
 @pages.get("/<symbol>")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from flask import render_template
+
 from aggregates.holdings_plan import DEFAULT_PLAN, Plan, weights
 from runtime.holdings_requests import Asked, requests_of
+from runtime.holdings_unpriced import Unpriced, unpriced_of
 from runtime.holdings_versions import PlanVersion
 from runtime.holdings_view import HoldingsView, NextRebalance
+from runtime.rebalance_preview import named_as_rows
+from runtime.settings_history import Revision
+from runtime.status import read_status
+from runtime.why_waiting import why_waiting
+from web.door import folder
 from web.frame import frame
 from web.holdings_words import Bar, bars
+from web.live import runs
 from web.shared import shared
 
 REQUESTS = 10  # newest ones that are listed
@@ -23,7 +32,7 @@ REQUESTS = 10  # newest ones that are listed
 class Line(NamedTuple):
     """One security: what is known of it (``row``), what is wanted of it (``target``: its weight).
 
-    ``deviation`` in percentage points; ``beyond``: a rebalance would act on it.
+    ``deviation`` in percentage points; ``beyond`` the tolerance band.
     """
 
     symbol: str
@@ -42,8 +51,11 @@ class Shown:
     state: Any
     currency: str
     enabled: bool
+    session_has: bool  # HOLDINGS_ENABLED as the session that runs began with; else as it is
     requests: tuple[Asked, ...]
     due: NextRebalance | None
+    unpriced: Unpriced | None  # what had no price when the float was checked last
+    why: Mapping[str, str]  # what open requests wait for, by id, as far as it is known
 
     @property
     def plan(self) -> Plan | None:
@@ -82,6 +94,19 @@ class Shown:
     def waiting(self) -> list[Asked]:
         return [each for each in self.requests if each.open]
 
+    @cached_property
+    def orders(self) -> list[Any]:
+        """Of the long-term holdings, open at the broker now; none in a page of the past."""
+        if frame().fixed or not _has_bot():
+            return []
+        found = shared().queries.live(frame().clocks).open_orders
+        return [order for order in found if order.sleeve == "holdings"]
+
+    @property
+    def held(self) -> bool:
+        """Whether anything is held for the long term; else nothing is on or off target."""
+        return any(row.units for row in self.state.rows)
+
     @property
     def beyond(self) -> list[Line]:
         return [line for line in self.lines if line.beyond]
@@ -102,26 +127,61 @@ class Shown:
         return short if short is not None and short > 0 else None
 
 
+def before_the_books() -> str | None:
+    """In the place of a page: at that moment the books were not open yet."""
+    if frame().clocks is None or shared().queries.chart_versions(frame().clocks):
+        return None
+    return render_template("holdings_before.html")
+
+
 def shown(*, present: bool = False) -> Shown:
     """At the moment of this request's page; ``present``: now, whatever was recorded meanwhile."""
     around, queries = frame(), shared().queries
     clocks = queries.moment(None, None) if present else around.clocks
     versions = queries.plan_versions(clocks)
     version = versions[-1] if versions else None
+    state = queries.holdings(clocks, version.plan if version else None)
+    revisions = queries.settings(clocks)
+    requests = tuple(queries.of_history(requests_of, clocks)[: -REQUESTS - 1 : -1])
     return Shown(
-        version,
-        queries.holdings(clocks, version.plan if version else None),
+        version._replace(plan=named_as_rows(version.plan, state)) if version else None,
+        state,
         around.status.currency if around.status else "",
-        _enabled(clocks),
-        tuple(queries.of_history(requests_of, clocks)[: -REQUESTS - 1 : -1]),
+        _enabled(revisions),
+        _session_has(revisions),
+        requests,
         queries.together(lambda q: HoldingsView(q).next_rebalance(clocks)),
+        queries.of_history(unpriced_of, clocks),
+        {each.request_id: why_it_waits(each) for each in requests if each.open},
     )
 
 
-def _enabled(clocks: Any) -> bool:
+def why_it_waits(asked: Asked) -> str:
+    """What it waits for now; empty in the past, and when nothing is known to stand in its way."""
+    if frame().fixed:
+        return ""
+    now = shared().clock.now()
+    return shared().queries.together(lambda q: why_waiting(q, asked, now))
+
+
+def _has_bot() -> bool:
+    status = frame().status
+    return status is not None and not status.demo
+
+
+def _enabled(revisions: Sequence[Revision]) -> bool:
     """HOLDINGS_ENABLED as it was in force then."""
-    revisions = shared().queries.settings(clocks)
     return bool(revisions) and revisions[-1].values.get("HOLDINGS_ENABLED") == "true"
+
+
+def _session_has(revisions: Sequence[Revision]) -> bool:
+    """The same as it was when the session that runs was opened; no session: as it is."""
+    told, now = read_status(folder()), shared().clock.now()
+    if frame().fixed or not runs(told, now):
+        return _enabled(revisions)
+    opened = shared().queries.events(topics=("Session.Opened",), newest_first=True, limit=1)
+    since = opened[0].position if opened else 0
+    return _enabled([each for each in revisions if each.position <= since])
 
 
 def lines_of(rows: Mapping[str, Any], wanted: Mapping[str, Fraction], band: Decimal) -> list[Line]:

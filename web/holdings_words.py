@@ -29,7 +29,7 @@ LEAST_DRIFT = Decimal(2)  # percentage points that half a strip stands for, at l
 class Bar(NamedTuple):
     """One security in the drawings; lengths in their units, None where no price is known.
 
-    The strip's middle is the target; ``band`` is half of what is left alone by a rebalance.
+    The strip's middle is the target; ``band`` is half of what is not flagged.
     """
 
     symbol: str

@@ -51,6 +51,12 @@ def mark_of(entry: Any) -> str:
     return "re-cost" if entry.pnl is not None else "reversal"
 
 
+def is_reversed(entries: Sequence[Any], position: int) -> bool:
+    """Whether one of these entries reverses that of the event at ``position``."""
+    said = f"Reversal of event {position} "
+    return any(e.about == position and e.description.startswith(said) for e in entries)
+
+
 @pages.get("")
 def trial_balance() -> str:
     around, queries = frame(), shared().queries

@@ -22,16 +22,19 @@ from runtime.holdings_requests import (
     requests_of,
     withdraw,
 )
+from runtime.holdings_view import top_up_sales
 from runtime.rebalance_preview import NoPlan, Shown, preview_now
 from web.access import actor, may
 from web.forms import command_id, notice
 from web.frame import BadInput, NotThere, frame
-from web.holdings_shown import shown
+from web.holdings_ahead import taken_up
+from web.holdings_shown import before_the_books, shown, why_it_waits
 from web.shared import shared
 
 pages = Blueprint("rebalancing", __name__, url_prefix="/holdings")
+pages.before_request(before_the_books)
 Answer = str | tuple[str, int] | Response
-ASKED = "{} is asked for. It waits below until it is taken up: in a session, after the open phase."
+ASKED = "{} is asked for. It waits below until it is taken up: {}."
 
 
 @pages.get("/rebalance")
@@ -55,7 +58,7 @@ def ask() -> Answer:
         return _preview_page({"preview": str(e)}), 409
     except DomainError as e:
         return _preview_page({"preview": str(e)}), 422
-    notice(ASKED.format("The rebalance"))
+    notice(ASKED.format("The rebalance", taken_up()))
     return redirect(url_for("holdings.grid"), 303)
 
 
@@ -77,14 +80,17 @@ def ask_for_top_up() -> Answer:
         )  # fmt: skip
     except DomainError as e:
         return _top_up_page({"asked": str(e)}), 422
-    notice(ASKED.format("The cash top-up"))
+    notice(ASKED.format("The cash top-up", taken_up()))
     return redirect(url_for("holdings.grid"), 303)
 
 
 @pages.get("/requests/<name>")
 def outcome(name: str) -> str:
     """One request: what was asked, by whom, and the result against the preview."""
-    return render_template("holdings_outcome.html", asked=_asked(name), may_ask=may_ask())
+    asked = _asked(name)
+    return render_template(
+        "holdings_outcome.html", asked=asked, may_ask=may_ask(), why=why_it_waits(asked)
+    )
 
 
 @pages.post("/requests/<name>/withdraw")
@@ -99,7 +105,7 @@ def take_back(name: str) -> Answer:
     except DomainError as e:
         notice(str(e), "warn")
         return redirect(url_for("rebalancing.outcome", name=name), 303)
-    notice("The request is withdrawn; nothing is bought or sold for it.")
+    notice("The request is taken back (withdrawn); nothing is bought or sold for it.")
     return redirect(url_for("holdings.grid"), 303)
 
 
@@ -158,7 +164,7 @@ def _previewed() -> Shown | None:
 
 
 def _top_up_page(faults: dict[str, str]) -> str:
-    return _page("holdings_top_up.html", faults)
+    return _page("holdings_top_up.html", faults, sales_of=top_up_sales)
 
 
 def _page(template: str, faults: dict[str, str], **more: Any) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
+
+from aggregates.capital import RecordFee
 
 
 def words(answer: Any) -> str:
@@ -108,12 +112,47 @@ def test_a_split_changes_units_and_no_money(accountant: Any) -> None:
     assert "30" in words(accountant.get("/ledger/account/1110.ALFA"))
 
 
+@pytest.mark.usefixtures("holding")
+def test_a_rename_is_shown_then_booked_once_and_moves_nothing(accountant: Any) -> None:
+    form = {"instrument": "XNYS:ALFA", "new_symbol": "alfb"}
+    looked = shown(accountant, "new/rename", **form)
+    assert "ALFA is called ALFB from Mon 2 Mar 2026 on" in words(looked)
+    assert "ALFB" not in words(accountant.get("/ledger")), "showing books nothing"
+    before = purses(accountant)
+    digest = re.search(r'name="shown" value="(\w+)"', looked.text)
+    assert digest
+    sent = {"day": "2026-03-02", "step": "book", "shown": digest[1], "command_id": "b" * 32}
+    first, again = (accountant.post("/capital/new/rename", data=form | sent) for _ in range(2))
+    assert first.headers["Location"] == again.headers["Location"]
+    page = words(accountant.get(again.headers["Location"]))
+    assert "Rename is booked already; nothing was booked again. Below is its event." in page
+    assert "ALFA becomes ALFB" in page
+    assert purses(accountant) == before
+    assert "ALFB, ALFA Corp" in words(accountant.get("/capital/new/rename"))
+    assert "is called ALFB already" in words(booked(accountant, "new/rename", 422, **form))
+
+
+def test_what_was_shown_is_the_rename_that_is_booked(holding: Any, accountant: Any) -> None:
+    form = {"instrument": "XNYS:ALFA", "new_symbol": "ALFB"}
+    looked = re.search(r'"shown" value="(\w+)"', shown(accountant, "new/rename", **form).text)
+    assert looked
+    sent = {"day": "2026-03-02", "step": "book", "shown": looked[1], "new_symbol": "ALFC"}
+    answer = accountant.post("/capital/new/rename", data=form | sent)
+    assert answer.status_code == 409
+    assert "ALFA is called ALFC" in words(answer)
+    holding.order("o2", "BRVO", "5")
+    holding.fill("o2", "5", "10")
+    taken = words(shown(accountant, "new/rename", **form | {"new_symbol": "BRVO"}))
+    assert "BRVO is another security that is held" in taken
+
+
 @pytest.mark.usefixtures("reserves")
 def test_a_reserve_pays_what_it_is_kept_for(accountant: Any) -> None:
     form = {"purse": "tax_reserve", "amount": "400", "reason": "estimated tax, first quarter"}
     assert "Type PAY 400.00 USD to confirm" in words(booked(accountant, "payout", 422, **form))
     page = words(booked(accountant, "payout", **form, confirm="pay  400.00 usd"))
     assert "5050 Income tax 400.00 1030 Tax reserve 400.00" in page
+    assert "Withdrawal from Tax reserve: estimated tax, first quarter" in page
     assert purses(accountant) == ["98,500.00", "600.00", "500.00", "0.00", "99,600.00"]
 
 
@@ -182,6 +221,8 @@ def test_an_entry_is_corrected_by_its_reversal(accountant: Any) -> None:
     assert purses(accountant)[0] == "100,000.00"
     again = words(booked(accountant, place, 422, reason="once more"))
     assert "is reversed already" in again
+    assert f'href="/capital/{place}"' not in accountant.get("/capital").text
+    assert place not in accountant.get(f"/history/{place.partition('/')[2]}").text
 
 
 @pytest.mark.usefixtures("reserves")
@@ -299,6 +340,53 @@ def test_who_may_what(provisioned: Any, role: str) -> None:
     for place in ("new/deposit", "payout", "release", f"reverse/{deposit}"):
         allowed = role in ROLES[f"capital/{place}".replace(deposit, "{deposit}")]
         assert (f'href="/capital/{place}"' in page) == allowed, place
+
+
+def test_an_earlier_day_shows_its_own_newest_movements(trading: Any, accountant: Any) -> None:
+    """However many later ones came: the page shows 25."""
+    tomorrow = date(2026, 3, 3)
+    fees = [
+        RecordFee(
+            at=trading.now, effective_date=tomorrow, reference=f"fee-{n}", currency="USD",
+            amount=Decimal("0.01"), reason="small",
+        )
+        for n in range(26)
+    ]  # fmt: skip
+    trading.dispatch(*fees, command_id="fees")
+    now, then = (words(accountant.get(f"/capital{when}")) for when in ("", "?as_of=2026-03-02"))
+    assert now.count("Fee: small") == 25
+    assert "Deposit: " not in now
+    assert "Fee: small" not in then
+    assert then.count("Deposit: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "said"),
+    [
+        ("deposit", {"day": "2026-03-01"}, "The books were opened on 2026-03-02, and this entry"),
+        ("dividend", {"symbol": "ALFB"}, "Dividend: as stated, ALFB"),
+        ("dividend", {"symbol": "ALFB"}, "The books know no security ALFB."),
+        (
+            "deposit", {},
+            "The simulated broker is not told of this entry. Unless its cash agrees with the books "
+            "at the next comparison (100,250.00 USD as of now), nothing new is bought until",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_said_before_it_is_booked(
+    reserves: Any, accountant: Any, what: str, fields: dict[str, str], said: str
+) -> None:
+    assert reserves
+    usual = {"symbol": "ALFA"} if what == "dividend" else {}
+    assert said in words(shown(accountant, f"new/{what}", **(MONEY | usual | fields)))
+    if fields:
+        assert said not in words(shown(accountant, f"new/{what}", **(MONEY | usual)))
+
+
+@pytest.mark.usefixtures("reserves")
+def test_a_release_leaves_the_broker_s_cash_and_says_nothing_of_it(provisioned: Any) -> None:
+    form = {"purse": "tax_reserve", "amount": "1", "reason": "too much"}
+    assert "not told" not in words(shown(provisioned.client("admin"), "release", **form))
 
 
 def test_the_past_is_read_only(accountant: Any) -> None:

@@ -64,10 +64,28 @@ def test_what_is_typed_is_warned_about_and_saved_when_it_is_valid(enter: Enter, 
     assert len(held.versions()) == 3  # what was not valid is no version
 
 
+def test_half_a_number_is_not_saved(enter: Enter, held: Any) -> None:
+    page = enter("admin", "/holdings")
+    page.clock.install()
+    page.clock.pause_at("2100-01-01")  # so that the time between two keys is what is said here
+    page.locator("#float_target").select_text()
+    page.keyboard.type("2")
+    page.clock.run_for(1400)
+    expect(page.locator("#sweep-help")).to_contain_text("about 33,157.86")  # looked at already
+    page.keyboard.type("0")
+    page.clock.run_for(1400)
+    expect(page.locator("#sweep-help")).to_contain_text("about 14,991.05")
+    assert len(held.versions()) == 1
+    page.clock.run_for(200)
+    expect(said(page)).to_contain_text("Saved as version 2")
+    expect(page.locator("#plan-lead")).to_contain_text("#")
+    assert [int(v.plan.float_target) for v in held.versions()] == [10, 20]
+
+
 def test_a_symbol_is_saved_when_its_field_is_left(enter: Enter, held: Any) -> None:
     page = enter("admin", "/holdings")
     type_in(page, "symbol-3", "SC")
-    expect(said(page)).to_contain_text("saved when you leave the field")
+    expect(said(page)).to_contain_text("when you leave the field")
     type_in(page, "symbol-3", "schd")
     expect(faults(page, "symbol-3")).to_contain_text("SCHD stands in the plan 2 times")
     expect(faults(page, "symbol-0")).to_contain_text("SCHD stands in the plan 2 times")
@@ -111,10 +129,13 @@ def test_rows_are_added_and_deleted_and_go_on_saving(enter: Enter, held: Any) ->
     page = enter("admin", "/holdings")
     page.get_by_role("button", name="Add a security").click()
     expect(page.locator("#symbol-4")).to_be_visible()
-    page.locator("#symbol-4").fill("BND")
+    expect(page.locator("#symbol-4")).to_be_focused()
+    page.keyboard.type("BND")
     page.keyboard.press("Tab")
     expect(said(page)).to_contain_text("version 2")
+    expect(page.locator("#plan-count")).to_have_text("4 of at most 20")
     page.get_by_role("button", name="Delete SCHY").click()
+    expect(page.locator("#symbol-1")).to_be_focused()
     expect(said(page)).to_contain_text("version 3")
     expect(page.locator(".unplanned")).to_contain_text("SCHY not in the plan")
     type_in(page, "allocation-0", "30")
@@ -177,9 +198,50 @@ def test_a_rebalance_is_previewed_asked_for_seen_waiting_and_withdrawn(enter: En
     expect(other.locator("table.requests")).to_contain_text("operator")
     asked.get_by_role("link", name="Look at it").click()
     expect(page.get_by_role("region", name="The preview that was confirmed")).to_be_visible()
-    page.get_by_role("button", name="Withdraw it").click()
+    page.get_by_role("button", name="Take the request back").click()
     expect(page.locator("main .notice")).to_contain_text("withdrawn")
     expect(other.locator("table.requests")).to_contain_text("withdrawn")  # by itself
+
+
+def test_a_version_is_put_back_and_what_came_meanwhile_is_shown_first(
+    enter: Enter, held: Any
+) -> None:
+    held.plan(seen="1", float_target="15")
+    page = enter("admin", "/holdings")
+    page.get_by_role("link", name="Versions of the plan").click()
+    page.get_by_role("link", name="Go back to version 1").click()
+    expect(page.locator("table.changes tbody tr")).to_have_count(1)
+    expect(page.locator("table.changes")).to_contain_text("Float target")
+    page.get_by_role("link", name="Do nothing").click()
+    page.get_by_role("link", name="Go back to version 1").click()
+    page.get_by_label("Why").fill("it was calmer")
+    held.plan(seen="2", float_target="15", payroll="12")  # by somebody else
+    page.get_by_role("button", name="Put version 1 back").click()
+    expect(page.get_by_role("alert")).to_contain_text("The plan was changed meanwhile.")
+    expect(page.locator("table.changes")).to_contain_text("Payroll")
+    assert len(held.versions()) == 3
+    page.get_by_role("button", name="Put version 1 back").click()
+    expect(page.locator("main .notice")).to_contain_text("Version 1 of the plan is in force again")
+    expect(page.locator("#float_target")).to_have_value("10")
+    expect(page.locator("#payroll")).to_have_value("10")
+    last = held.versions()[-1]
+    assert (last.number, last.rolled_back_to, last.reason) == (4, 1, "it was calmer")
+
+
+FILES = [f"{what}.{form}" for what in ("report", "log", "transactions")
+         for form in ("csv", "json", "txt")]  # fmt: skip
+
+
+def test_files_are_downloaded_with_what_the_page_shows(enter: Enter) -> None:
+    page = enter("viewer", "/holdings")
+    page.get_by_role("link", name="Files", exact=True).click()
+    expect(page.locator("a[download]")).to_have_count(len(FILES))
+    for name in FILES if os.environ.get("PROGRAMME") == "full" else FILES[:1]:
+        with page.expect_download() as found:
+            page.locator(f'a[download][href^="/holdings/files/{name}"]').click()
+        assert found.value.suggested_filename == f"ACME_USA_SIM_01_BOT_holdings_{name}"
+        text = found.value.path().read_text()
+        assert "SCHD" in text
 
 
 @also_without

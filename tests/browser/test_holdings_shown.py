@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from aggregates.holdings import RecordStep
 from aggregates.holdings_requests import AnswerHoldings, RecordRebalance, StartRequest
 from aggregates.rebalance_values import CarriedOut
 from runtime.holdings_requests import requests_of
+from runtime.holdings_unpriced import NO_PRICE
 from runtime.queries import Queries
 
 D = Decimal
@@ -97,16 +99,27 @@ def test_a_missing_price_is_said_and_nothing_is_filled_in_for_it(
     assert re.search(r'id="value-0"[^>]*><span class="none">no price', form)
 
 
+def test_what_had_no_price_when_the_float_was_checked_is_said(held: Any, viewer: Any) -> None:
+    assert "by the time of the float check" not in viewer.get("/holdings").text
+    held.trading.do(
+        RecordStep, step="value", outcome="test", balances={},
+        figures={NO_PRICE: "SCHY is not counted: its last price is of 2026-01-05"},
+    )  # fmt: skip
+    html = held.words(viewer.get("/holdings").text)
+    assert "by the time of the float check: SCHY is not counted: its last price is of" in html
+
+
 def test_each_reserve_is_drawn(held: Any, provisioned: Any) -> None:
     held.reserve("tax_reserve", "20")
     provisioned.later(days=3)
     html = provisioned.client("viewer").get("/holdings").text
     drawn = [json.loads(found) for found in re.findall(r'class="curve-data">(.*?)</script>', html)]
     assert [(data["name"], data["values"]) for data in drawn] == [
-        ("Tax reserve in cash", ["0", "520.00", "520.00"]),
+        ("Tax reserve, cash and securities at cost", ["0", "520.00", "520.00"]),
         ("Payroll reserve", ["0", "180.25", "180.25"]),
     ]
-    assert "Every movement of Tax reserve in cash , 2 so far" in held.words(html)
+    words = held.words(html)
+    assert "Every movement in cash of Tax reserve, cash and securities at cost , 2 so far" in words
     assert 'href="/ledger/account/1030"' in html
 
 
@@ -180,7 +193,7 @@ def test_an_outcome_is_shown_against_its_preview(
     (one,) = asked(provisioned)
     place = f"/holdings/requests/{one.request_id}"
     assert "It waits." in viewer.get(place).text
-    assert "Withdraw it" not in viewer.get(place).text
+    assert "Take the request back" not in viewer.get(place).text
     result = tuple(
         CarriedOut(
             symbol=o.symbol, side=o.side, previewed_quantity=o.quantity, previewed=o.value,
@@ -218,7 +231,7 @@ def test_a_top_up_waits_is_refused_or_is_taken_back(
     operator.post("/holdings/top-up", data={"reason": "now"})
     second = asked(provisioned)[-1]
     place = f"/holdings/requests/{second.request_id}"
-    assert "Withdraw it" in operator.get(place).text
+    assert "Take the request back" in operator.get(place).text
     assert operator.post(f"{place}/withdraw", data={"reason": "changed my mind"}).status_code == 303
     assert asked(provisioned)[-1].stage == "withdrawn"
     assert operator.get("/holdings/requests/none").status_code == 404

@@ -62,7 +62,10 @@ def test_positions_have_their_newest_price_and_what_they_would_bring(
     page = section(whole, "Positions 3 Security", "Orders 2")
     assert "26.00 2026-03-02 15:01:00" in page
     assert "109.00" in page  # 110 × 26.00 less the 2,751.00 that they cost, without commission
-    assert "100,123.45 15:01:00" in section(whole, "Equity with unrealized", "P/L of closed")
+    assert "100,123.45 15:01:00" in section(whole, "Cash and trading positions", "Account value")
+    # 93,245.00 of cash, 110 × 25.10 as last filled, 20 × 100.00, and long-term 40 × 50.00
+    account = section(whole, "Account value", "P/L of closed")
+    assert "100,006.00 with long-term holdings, at the newest prices in the books" in account
 
 
 def test_a_price_that_is_not_known_is_never_filled_in(provisioned: Any, trading: Any) -> None:
@@ -341,17 +344,19 @@ def test_a_difference_blocks_until_an_admin_says_why_it_is_right(
 ) -> None:
     trading.day()
     found = Difference(
-        difference_id="cash:USD", kind="cash", subject="USD", ours="93248.00", theirs="93240.00",
+        difference_id="cash:USD", kind="cash", subject="USD", ours="93245.00", theirs="93237.00",
         amount="-8.00", known="no activity explains it.", to_do="Look at the broker's statement.",
     )  # fmt: skip
     trading.do(RecordDifferences, occasion="schedule", differences=(found,))
     page = today(provisioned)
-    assert "cash, USD : the books 93248.00, the broker 93240.00" in page
+    assert "cash, USD : the books 93,245.00, the broker 93,237.00" in page
     assert "blocked" in section(page, "Entries", "Phase")
     assert "Accept it" not in page
     admin = provisioned.client("admin")
     place, form = "/control/difference?id=cash:USD", {"id": "cash:USD", "amount": "-8.00"}
-    assert "Theirs less ours -8.00" in words(admin.get(place))
+    shown = words(admin.get(place))
+    assert "The books 93,245.00 The broker 93,237.00 Theirs less ours -8.00" in shown
+    assert "The books, now" not in shown
     assert "A reason is needed" in words(admin.post("/control/difference", data=form), 422)
     other = form | {"amount": "-9.00", "reason": "a fee"}
     assert "another amount" in words(admin.post("/control/difference", data=other), 422)
@@ -361,6 +366,26 @@ def test_a_difference_blocks_until_an_admin_says_why_it_is_right(
     assert accepted.payload["reason"] == "a fee"
     assert "allowed" in section(today(provisioned), "Entries", "Phase")
     assert admin.get(place).status_code == 404
+
+
+def test_a_difference_that_the_books_have_left_behind_cannot_be_accepted(
+    provisioned: Any, trading: Any
+) -> None:
+    trading.day()
+    found = Difference(
+        difference_id="cash:USD", kind="cash", subject="USD", ours="93245.00", theirs="93237.00",
+        amount="-8.00", known="no activity explains it.", to_do="Look at the broker's statement.",
+    )  # fmt: skip
+    trading.do(RecordDifferences, occasion="schedule", differences=(found,))
+    trading.fill("BRVO-2", "1", "100.00")  # 100.00, and 1.00 of commission
+    admin = provisioned.client("admin")
+    page = words(admin.get("/control/difference?id=cash:USD"))
+    assert "The books, when compared 93,245.00 The books, now 93,144.00" in page
+    assert "compared again at the start of a session, every 15 minutes" in page
+    assert "Accept the difference" not in page
+    form = {"id": "cash:USD", "amount": "-8.00", "reason": "a fee"}
+    assert "Nothing was accepted" in words(admin.post("/control/difference", data=form), 409)
+    assert not events(provisioned, "Reconciliation.Accepted")
 
 
 def test_the_last_comparison_is_told(provisioned: Any, trading: Any) -> None:

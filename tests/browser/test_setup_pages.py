@@ -236,7 +236,9 @@ def test_a_broker_without_a_connection_is_refused_in_words(setup: Setup) -> None
 
 
 def test_the_market_data_are_counted(setup: Setup) -> None:
-    assert "holds no bars or quotes yet" in setup.step("data", 200, go="test")
+    words = setup.step("data", 200, go="test")
+    assert "holds no bars or quotes yet" in words
+    assert "is played on invented prices" in words
     bars = setup.folder.market_data / "bars" / "SPY"
     bars.mkdir(parents=True)
     (bars / "2026-03-02.csv").write_text("ts,open,high,low,close,volume\n")

@@ -10,6 +10,7 @@ import pyotp
 import pytest
 
 from security import passwords
+from web.formatting import sentences
 
 COOKIE, VISITOR = "__Host-tradebot", "__Host-tradebot-form"
 GOOD = {role: f"lantern orchid {role[::-1]} walnut" for role in ("admin", "viewer", "operator")}
@@ -26,6 +27,11 @@ def events(bot: Any, topic: str) -> list[dict[str, Any]]:
 
 def inside(client: Any) -> bool:
     return bool(client.get("/ledger").status_code == 200)
+
+
+def test_what_stands_in_backticks_is_shown_as_code_and_nothing_else_is_markup() -> None:
+    said = "Until `tbot run` is <b>started</b> again"
+    assert sentences(said) == ("Until <code>tbot run</code> is &lt;b&gt;started&lt;/b&gt; again")
 
 
 def test_who_is_not_signed_in_is_led_to_the_door_and_back(provisioned: Any) -> None:

@@ -148,7 +148,7 @@ def desk(fakes: Any, load: Callable[[Path], Any], tmp_path: Path) -> Iterator[De
 
 def check_end(desk: Desk) -> None:
     """Steps once, each order once, books and broker equal: cash to the cent, units exactly."""
-    assert tuple(desk.steps) == STEPS
+    assert tuple(s for s in desk.steps if s != "stopped") == STEPS
     names = [o["client_order_id"] for o in desk.books.orders.values()]
     assert len(names) == len(set(names))
     assert all(desk.server.posts(name) == 1 for name in names)
@@ -204,7 +204,7 @@ def test_the_float_is_restored_by_a_fractional_sale(desk: Desk) -> None:
 def test_a_silent_broker_stops_the_phase_and_a_later_start_goes_on(desk: Desk) -> None:
     desk.server.fault("504_before", "GET", "/v2/account", times=9)
     assert desk.run().startswith("stopped: the broker does not say what cash there is")
-    assert desk.steps == {}
+    assert tuple(desk.steps) == ("stopped",)
     desk.server.calm()
     desk.run()
     check_end(desk)
@@ -230,9 +230,9 @@ def test_a_rebalance_sells_then_buys_in_fractions_each_order_once(desk: Desk, fa
         desk.server.fault(fault, "POST")
     serve_requests(desk.bot, desk.hours, desk.clock.wait_until)
     (asked,) = requests_of(desk.bot.views.feed)
-    assert asked.stage == "done"
+    assert asked.stage == ("unfinished" if fault == "504_before" else "done")
     sent = [(o["symbol"], o["side"], D(o["qty"]) % 1 > 0) for o in desk.books.orders.values()][2:]
-    # what never arrived is given up: then nothing was sold, so nothing is bought
+    # what never arrived is given up: nothing was sold or bought, and it is due again
     expected = [("SCHD", "sell", True), ("SCHY", "buy", True)]
     assert sent == ([] if fault == "504_before" else expected)
     names = [o["client_order_id"] for o in desk.books.orders.values()]

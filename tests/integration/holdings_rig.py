@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aggregates.capital import Earmark
+from aggregates.capital import Earmark, RecordWithdrawal
 from aggregates.holdings import STREAM, Holdings, HoldingsDay, day_stream
 from aggregates.holdings_plan import Plan, PlannedSecurity, SavePlan
 from aggregates.market import Bar, Quote
@@ -33,6 +33,7 @@ from runtime.bootstrap import Bot, opening_commands
 from runtime.holdings_orders import HoldingsOrders
 from runtime.holdings_phase import HoldingsPhase
 from runtime.purses import Reserves, purses_of
+from strategies.planned_order import PlannedOrder
 
 D = Decimal
 MINUTE = timedelta(minutes=1)
@@ -44,13 +45,13 @@ DEPOSIT = D("100000.00")
 
 
 class Market:
-    """Every minute at the price that holds then, quoted two cents to each side.
+    """Every minute at the price that holds then, quoted ``spread`` to each side.
 
     A symbol trades nothing, and is not quoted, on the days that ``quiet`` has for it.
     """
 
     def __init__(self, volume: int) -> None:
-        self.volume = volume
+        self.volume, self.spread = volume, D("0.02")  # to each side
         self.prices: dict[str, list[tuple[datetime, Decimal]]] = {}
         self.quiet: set[tuple[str, date]] = set()
         for symbol in SYMBOLS:
@@ -81,7 +82,7 @@ class Market:
         ]
 
     def quotes(self, symbol: str, day: date) -> Sequence[Quote]:
-        cents = D("0.02")
+        cents = self.spread
         return [
             Quote(symbol=symbol, start=at, bid=p - cents, bid_size=1, ask=p + cents, ask_size=1)
             for at, p in self._minutes(symbol, day)
@@ -245,6 +246,11 @@ class HoldingsRig:
         )  # fmt: skip
         return self.bot.dispatch(intent, fill, command_id=order_id).positions[-1]
 
+    def planned(self, symbol: str, side: Any, quantity: str, context: Any) -> PlannedOrder:
+        return PlannedOrder(
+            symbol=symbol, side=side, quantity=D(quantity), context=context, reason="test"
+        )
+
     def set_aside(self, amount: str) -> None:
         """By hand, into the pool."""
         self.bot.dispatch(
@@ -255,6 +261,18 @@ class HoldingsRig:
             ),
             command_id="by-hand",
         )  # fmt: skip
+
+    def draw(self, amount: str) -> None:
+        """By the owner, from the float."""
+        self.bot.dispatch(
+            RecordWithdrawal(
+                at=self.clock.now(), effective_date=self.hours.day, reference="drawn",
+                currency="USD", amount=D(amount), reason="test",
+            ),
+            command_id="drawn",
+        )  # fmt: skip
+        self.broker.more_cash -= D(amount)
+        self.bot.views.catch_up()
 
     def hold(self, symbol: str, quantity: str, sleeve: str = "holdings") -> None:
         """Bought at the broker and in the books, two minutes later."""

@@ -42,6 +42,7 @@ HEADS = {
     2: (131, "c46bf5d2873a01457c69a05771d3dabee562ac1611be337344e572943565c844"),
     3: (159, "0ccfac4f235accba3707a1e5f1a375b55acdeb0305a7a5ed675bb9f2d81204bc"),
     4: (187, "928c792c2c723371dad44842551d89a5ff9a89e56fbf278eea3569e21fe8a8b5"),
+    5: (190, "6766fc49b548c4e28d7ebc4df27da715d76c1d5f58f125f0f56296df970a1d87"),
 }
 BYTES = ("commitment", "command_digest", "hash")
 Compare = Callable[[str, str | bytes], None]

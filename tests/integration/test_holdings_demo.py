@@ -1,8 +1,10 @@
 """A demo of the long-term holdings: the same seed gives the same years, told and drawn."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -95,7 +97,22 @@ def test_the_report_says_what_happened(weeks: Played) -> None:
     assert [line for line in weeks.text.splitlines() if line.startswith("Holdings ")]
     for reason in ("reinvestment", "sweep", "tax-reserve", "top-up", "trading"):
         assert any(line.startswith(reason) for line in weeks.text.splitlines()), reason
+    through = weeks.queries.events(topics=("Holdings.GainsAllocated",), limit=1000)[-1]
+    assert f"Realized, allocated up to {through.payload['through']}: " in weeks.text
+    assert "a day with a loss takes nothing back" in weeks.text
     assert "none was due" in weeks.text  # the first one is due after six months
+
+
+def test_orders_are_worth_what_they_were_filled_for(weeks: Played) -> None:
+    """Each order is rounded once: no cent is lost by one that was filled in parts."""
+    values: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for entry in weeks.queries.journal():
+        if entry.topic == "Order.Filled" and entry.context == "sweep":
+            price = entry.entry_price
+            assert price is not None
+            values[entry.reference] += Fraction(entry.size) * Fraction(price)
+    cents = sum(round(value * 100) for value in values.values())
+    assert weeks.found.orders["sweep", "buy"] == (len(values), D(cents) / 100)
 
 
 def test_the_picture_is_drawn_to_scale(weeks: Played) -> None:
@@ -143,6 +160,8 @@ def test_the_command(tmp_path: Path) -> None:
     done = run("--data-dir", str(tmp_path / "d"), "--from", "2024-01-30", "--to", "2024-02-01")
     assert done.exit_code == 0, done.output
     assert "Month by month" in done.output
+    assert f"tbot holdings --data-dir {tmp_path / 'd'}" in done.output
+    assert "make demo" not in done.output  # that would make another demo
     assert (tmp_path / "d/output/DEMO_USA_SIM_01/holdings.svg").is_file()
     assert run("--symbols", "ALFA").exit_code == 2
     assert CliRunner().invoke(main, ["demo", "--prices", __file__]).exit_code == 2

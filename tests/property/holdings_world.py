@@ -14,10 +14,14 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from aggregates.base import Command
 from aggregates.books import ReverseEntry
+from aggregates.instrument import RenameInstrument
 from aggregates.market import MINUTE, Bar, Quote
 from aggregates.order_messages import IntendOrder, RecordFill
+from aggregates.reconciliation import AcceptDifference
 from brokers.port import (
     Account,
     Asset,
@@ -36,6 +40,7 @@ from config.clock import VirtualClock, from_micros
 from config.paths import DataFolder
 from config.settings import demo_settings
 from runtime.bootstrap import Bot, opening_commands
+from runtime.reconciliation import reconcile
 from runtime.trading_day import close_day, open_day
 
 D = Decimal
@@ -56,6 +61,7 @@ def cents(amount: Decimal) -> Decimal:
 class ModelBroker:
     """``prices`` are those of now, quoted a cent around; a symbol that lacks one has no market.
 
+    ``names`` has what a symbol of SYMBOLS is called now; prices, units and orders go by the first.
     ``moods`` are taken one an order: whole, part, refused, unanswered. ``sent`` lists client order
     ids in the order in which they came, however often they came.
     """
@@ -69,6 +75,7 @@ class ModelBroker:
     def __init__(self, clock: VirtualClock) -> None:
         self.now = clock.now
         self.prices: dict[str, Decimal] = {}
+        self.names: dict[str, str] = {}
         self.moods: list[str] = []
         self.cash = DEPOSIT
         self.units: dict[str, Decimal] = {}
@@ -91,7 +98,17 @@ class ModelBroker:
         return Asset(symbol=symbol, tradable=True, fractionable=True, halted=None)
 
     def positions(self) -> Sequence[BrokerPosition]:
-        return [BrokerPosition(symbol=s, quantity=u) for s, u in sorted(self.units.items()) if u]
+        held = ((self.named(s), u) for s, u in sorted(self.units.items()) if u)
+        return [BrokerPosition(symbol=s, quantity=u) for s, u in held]
+
+    def named(self, symbol: str) -> str:
+        return self.names.get(symbol, symbol)
+
+    def first_name(self, symbol: str) -> str:
+        """Empty for a name that nothing bears any more."""
+        if symbol in self.names:
+            return ""
+        return {new: old for old, new in self.names.items()}.get(symbol, symbol)
 
     def open_orders(self) -> Sequence[BrokerOrder]:
         return [o for o in self.orders.values() if o.state in ("accepted", "partially_filled")]
@@ -109,9 +126,9 @@ class ModelBroker:
         return News(orders=(), ask=True)
 
     def quote(self, symbol: str) -> Quote | None:
-        if symbol not in self.prices:
+        price = self.prices.get(self.first_name(symbol))
+        if price is None:
             return None
-        price = self.prices[symbol]
         return Quote(
             symbol=symbol, start=self.now() - MINUTE, bid=price - D("0.01"),
             ask=price + D("0.01"), bid_size=1, ask_size=1,
@@ -119,9 +136,9 @@ class ModelBroker:
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         at = min(end, self.now()) - MINUTE
-        if symbol not in self.prices or at < start:
+        price = self.prices.get(self.first_name(symbol))
+        if price is None or at < start:
             return ()
-        price = self.prices[symbol]
         return [Bar(symbol=symbol, start=at, open=price, high=price, low=price, close=price,
                     volume=1)]  # fmt: skip
 
@@ -132,7 +149,7 @@ class ModelBroker:
         if request.client_order_id in self.orders:
             raise DuplicateOrder("it is here.")
         mood = self.moods.pop() if self.moods else "whole"
-        if mood == "refused" or request.symbol not in self.prices:
+        if mood == "refused" or self.first_name(request.symbol) not in self.prices:
             raise OrderRefused("not_tradable", "drawn")
         filled = self._filled(request, mood)
         self.orders[request.client_order_id] = order = BrokerOrder(
@@ -162,12 +179,13 @@ class ModelBroker:
 
     def _execute(self, order: BrokerOrder) -> None:
         buys = order.side == "buy"
-        price = self.prices[order.symbol] + (D("0.01") if buys else D("-0.01"))
+        first = self.first_name(order.symbol)
+        price = self.prices[first] + (D("0.01") if buys else D("-0.01"))
         gross, fee = cents(order.filled_quantity * price), D(0) if buys else FEE
         net = -gross if buys else gross - fee
         self.cash += net
         sign = 1 if buys else -1
-        self.units[order.symbol] = self.units.get(order.symbol, D(0)) + sign * order.filled_quantity
+        self.units[first] = self.units.get(first, D(0)) + sign * order.filled_quantity
         self.executions.append(
             Execution(
                 sequence=len(self.executions) + 1,
@@ -190,9 +208,26 @@ class ModelBroker:
     def cancel(self, client_order_id: str) -> None:
         order = self.orders[client_order_id]
         if order.state == "partially_filled":
-            self.orders[client_order_id] = BrokerOrder(
-                **{f: getattr(order, f) for f in order.__struct_fields__} | {"state": "cancelled"}
+            self.orders[client_order_id] = msgspec.structs.replace(order, state="cancelled")
+
+    # -- what happens without the bot ------------------------------------------------------
+
+    def sell_by_hand(self, symbol: str, quantity: Decimal) -> None:
+        """On the telephone: an order that is not in ``orders``."""
+        number = f"by-hand-{len(self.executions) + 1}"
+        self._execute(
+            BrokerOrder(
+                client_order_id=number, broker_order_id=number, symbol=self.named(symbol),
+                side="sell", order_type="market", quantity=quantity, filled_quantity=quantity,
+                state="filled", error_code="", reason="", submitted_at=self.now(),
+                updated_at=self.now(),
             )
+        )  # fmt: skip
+
+    def end_day(self) -> None:
+        """What is not filled by then never is."""
+        for order in self.open_orders():
+            self.orders[order.client_order_id] = msgspec.structs.replace(order, state="expired")
 
 
 class Model:
@@ -205,18 +240,19 @@ class Model:
         self.held: dict[str, tuple[Decimal, Decimal]] = defaultdict(lambda: (D(0), D(0)))
         self.seen = 0
 
-    def take_executions(self, executions: Any, day: date) -> None:
+    def take_executions(self, broker: ModelBroker, day: date) -> None:
         """Units and average cost, one pool a symbol; what sales realize belongs to ``day``."""
-        for e in executions[self.seen :]:
-            units, cost = self.held[e.symbol]
+        for e in broker.executions[self.seen :]:
+            symbol = broker.first_name(e.symbol) or e.symbol
+            units, cost = self.held[symbol]
             gross = cents(e.quantity * e.price)
             if e.side == "buy":
-                self.held[e.symbol] = units + e.quantity, cost + gross
+                self.held[symbol] = units + e.quantity, cost + gross
                 continue
             relieved = cost if e.quantity == units else cents(cost * e.quantity / units)
-            self.held[e.symbol] = units - e.quantity, cost - relieved
+            self.held[symbol] = units - e.quantity, cost - relieved
             self.holdings[day] += gross - relieved - e.fees
-        self.seen = len(executions)
+        self.seen = len(broker.executions)
 
     def allocate(self, first: date, last: date) -> tuple[Decimal, Decimal]:
         """What is due of both sources, now that these dates are over; it counts as reserved."""
@@ -267,10 +303,12 @@ class World:
         self._next += 1
         self.clock.wait_until(self.hours.open)
         open_day(self.bot, self.hours, (TRADED,))
+        reconcile(self.bot, None, "start")
         self.clock.wait_until(self.hours.open + AFTER_OPEN)
 
     def end_day(self) -> None:
         self.clock.wait_until(self.hours.close + MINUTE)
+        self.broker.end_day()
         close_day(self.bot, self.hours.day)
 
     # -- what people and trading do --------------------------------------------------------
@@ -314,6 +352,24 @@ class World:
             self.do(ReverseEntry, reversed_position=position, reason="bust", movements=moved)
             self.bot.views.catch_up()
         self.broker.cash -= result
+
+    def sell_by_hand(self, symbol: str, quantity: Decimal) -> None:
+        """At the broker; found by the next comparison, accepted, and booked by the one after."""
+        self.broker.sell_by_hand(symbol, quantity)
+        for found in reconcile(self.bot, None, "schedule").open_differences:
+            if found.kind == "closed_by_hand":
+                self.do(
+                    AcceptDifference, difference_id=found.difference_id, amount=found.amount,
+                    reason="test",
+                )  # fmt: skip
+        reconcile(self.bot, None, "schedule")
+
+    def rename(self, symbol: str) -> None:
+        """It is called otherwise from now on, here and at the broker."""
+        new = f"{symbol}X"
+        self.do(RenameInstrument, instrument_id=f"XNYS:{symbol}", symbol=new)
+        self.broker.names[symbol] = new
+        self.bot.views.catch_up()
 
     def close(self) -> None:
         self.bot.close()

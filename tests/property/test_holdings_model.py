@@ -15,8 +15,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from datetime import date
+from contextlib import closing, suppress
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,15 @@ from eventstore.verification import verify
 from projections.holdings_queries import HoldingsQueries
 from projections.ledger import Ledger
 from projections.ledger_records import NOW
+from projections.reserve_losses import reserve_short
+from runtime.guard import KillAsked, KillOrder
 from runtime.holdings_phase import HoldingsPhase
 from runtime.holdings_plan import current_plan
 from runtime.holdings_prices import day_prices, mark
 from runtime.purses import Reserves, purses_of
 from runtime.rebalance_preview import situation_of
 from runtime.rebalancing import serve_requests
+from runtime.requests_then import unspent_of
 from security.data_keys import KeyRing
 from strategies.rebalance import preview
 
@@ -119,16 +122,19 @@ PRICES = st.fixed_dictionaries(
     {s: st.integers(2_000, 20_000).map(lambda c: D(c) / 100) for s in SYMBOLS}
 )
 MISSING = st.sampled_from(["", "", "", *SYMBOLS])
+SKIPS = st.sampled_from([0, 0, 0, 1, 70])
 CRASHES = st.lists(st.integers(1, 120), max_size=2)
 
 
 class HoldingsMachine(RuleBasedStateMachine):
     @initialize(prices=PRICES)
     def begin(self, prices: dict[str, Decimal]) -> None:
+        self.waits = -1
         self.root = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         self.world, self.model = world.World(self.root), world.Model()
         self.trips: list[tuple[date, tuple[int, int], Decimal]] = []
         self.done: Counter[str] = Counter()
+        self.kept = self.kept_payroll = ZERO  # what the reserves have been at the most
         self.world.begin_day()
         self.set_prices(prices, "")
         self.save(FIRST)
@@ -217,6 +223,10 @@ class HoldingsMachine(RuleBasedStateMachine):
             words = release_words(amount, "USD")
             self.money(ReleaseReserve, amount, purse_from=purse, confirmed=words)
         assert getattr(self.purses(), name) == getattr(before, name) - amount
+        if purse == "tax_reserve":
+            self.kept -= amount
+        else:
+            self.kept_payroll -= amount
 
     def money(self, kind: type, amount: Decimal, **fields: Any) -> None:
         fields |= {"reference": f"r{self.world.number}", "currency": "USD", "reason": "test"}
@@ -228,30 +238,76 @@ class HoldingsMachine(RuleBasedStateMachine):
     def set_prices(self, prices: dict[str, Decimal], missing: str) -> None:
         self.world.broker.prices = {s: p for s, p in prices.items() if s != missing}
 
-    @rule(skip=st.sampled_from([0, 0, 0, 1, 70]), moods=MOODS, crashes=CRASHES)
+    @rule(skip=SKIPS, moods=MOODS, crashes=CRASHES)
     def day(self, skip: int, moods: list[str], crashes: list[int]) -> None:
         """The next session, or a later one, and its eight steps."""
-        before, plan = self.purses(), current_plan(self.world.bot)[1]
-        self.world.end_day()
-        self.world.begin_day(skip)
-        self.world.broker.moods = list(moods)
+        plan = self.next_day(skip, moods)
         self.to_its_end(self.phase, crashes)
-        self.check_allocation(plan, before)
+        self.check_allocation(plan)
         self.check_steps()
+        if "reinvest" in self.steps():
+            self.check_whole()
         told = self.world.bot.store.head()
         self.phase()
         assert self.world.bot.store.head() == told, "a day that was done was done again"
 
+    @rule(skip=SKIPS, moods=MOODS, at=st.integers(1, 120), killed=st.booleans())
+    def day_that_ends_early(self, skip: int, moods: list[str], at: int, killed: bool) -> None:
+        """A kill at one of its waits, or a process that nobody starts again before the next
+        session; so long nothing is known of what became of the orders."""
+        plan = self.next_day(skip, moods)
+        if killed:
+            self.waits = at % 12
+            with suppress(KillAsked):
+                self.phase()
+            self.waits = -1
+        else:
+            self.stopped_at(at, self.phase)
+        self.model.take_executions(self.world.broker, self.world.hours.day)
+        self.check_allocation(plan)
+        self.check_steps()
+        self.world.end_day()
+        self.world.begin_day()
+
+    def next_day(self, skip: int, moods: list[str]) -> Plan | None:
+        """The plan that it begins with."""
+        self.world.end_day()
+        self.world.begin_day(skip)
+        self.world.broker.moods = list(moods)
+        return current_plan(self.world.bot)[1]
+
     def phase(self) -> None:
         w = self.world
-        HoldingsPhase(w.bot, w.hours, w.clock.wait_until).run()
+        HoldingsPhase(w.bot, w.hours, self.wait).run()
+
+    def wait(self, moment: datetime) -> None:
+        self.waits -= 1
+        if not self.waits:
+            raise KillAsked(KillOrder("page", "test"))
+        self.world.clock.wait_until(moment)
+
+    # -- what others do --------------------------------------------------------------------
+
+    @rule(symbol=st.sampled_from(SYMBOLS), share=st.integers(1, 100))
+    def sell_by_hand(self, symbol: str, share: int) -> None:
+        w, (units, _) = self.world, self.model.held[symbol]
+        quantity = (units * share / 100).quantize(w.broker.capabilities.quantity_step)
+        if quantity and symbol in w.broker.prices:
+            w.sell_by_hand(symbol, quantity)
+            self.model.take_executions(w.broker, w.hours.day)
+            self.done["by hand"] += 1
+
+    @rule(symbol=st.sampled_from(SYMBOLS))
+    def rename(self, symbol: str) -> None:
+        if symbol not in self.world.broker.names:
+            self.world.rename(symbol)
 
     @rule(kind=st.sampled_from(["top_up", "rebalance"]), drift=st.sampled_from([0, 0, 1, 2]),
           moods=MOODS, crashes=CRASHES)  # fmt: skip
     def ask(self, kind: str, drift: int, moods: list[str], crashes: list[int]) -> None:
         """What the page asks for, taken up after prices have moved by ``drift`` percent."""
         w = self.world
-        before, plan = self.purses(), current_plan(w.bot)[1]
+        plan = current_plan(w.bot)[1]
         waiting = w.bot.store.load(HoldingsRequests, REQUESTS).waiting.values()
         if plan is not None and kind not in {request.kind for request in waiting}:
             w.do(
@@ -261,38 +317,54 @@ class HoldingsMachine(RuleBasedStateMachine):
         for symbol in w.broker.prices:
             w.broker.prices[symbol] = cents(w.broker.prices[symbol] * (100 + drift) / 100)
         w.broker.moods = list(moods)
+        before = self.purses()
         self.to_its_end(lambda: serve_requests(w.bot, w.hours, w.clock.wait_until), crashes)
-        self.check_reserves(before, ZERO, ZERO)
+        after = self.purses()
+        assert (after.tax_cash, after.tax_vehicle) == (before.tax_cash, before.tax_vehicle)
 
     def previewed(self, plan: Plan) -> Any:
         """As the page makes it, of the newest marked prices."""
         bot, hours = self.world.bot, self.world.hours
-        mark(bot, hours, f"asked {self.world.number}", day_prices(bot, hours, SYMBOLS))
+        names = {self.world.broker.named(symbol) for symbol in SYMBOLS}
+        mark(bot, hours, f"asked {self.world.number}", day_prices(bot, hours, names))
         state = HoldingsQueries(bot.views.books, bot.views.trading).state(NOW, plan)
         number = current_plan(bot)[0]
-        return preview(situation_of(state, number, plan, broker="SIMULATED", currency="USD"))
+        return preview(
+            situation_of(
+                state,
+                number,
+                plan,
+                broker="SIMULATED",
+                currency="USD",
+                unspent=unspent_of(bot.store.load(HoldingsRequests, REQUESTS)),
+            )
+        )
 
     def to_its_end(self, work: Callable[[], Any], crashes: list[int]) -> None:
         """Stopped at each of these steps in turn, made anew, and then let through."""
         for nth in crashes:
-            left = nth
-
-            def act(_step: str) -> None:
-                nonlocal left
-                left -= 1
-                if not left:
-                    raise Stopped
-
-            failpoints.arm(act)
-            try:
-                work()
-            except Stopped:
-                failpoints.arm(None)
-                self.world.restart()
-            finally:
-                failpoints.arm(None)
+            self.stopped_at(nth, work)
         work()
-        self.model.take_executions(self.world.broker.executions, self.world.hours.day)
+        self.model.take_executions(self.world.broker, self.world.hours.day)
+
+    def stopped_at(self, nth: int, work: Callable[[], Any]) -> None:
+        """At that step, if there are as many, and made anew."""
+        left = nth
+
+        def act(_step: str) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise Stopped
+
+        failpoints.arm(act)
+        try:
+            work()
+        except Stopped:
+            failpoints.arm(None)
+            self.world.restart()
+        finally:
+            failpoints.arm(None)
 
     # -- what must hold --------------------------------------------------------------------
 
@@ -300,11 +372,10 @@ class HoldingsMachine(RuleBasedStateMachine):
         self.world.bot.views.catch_up()
         return purses_of(self.world.bot.views.books)
 
-    def check_allocation(self, plan: Plan | None, before: Reserves) -> None:
+    def check_allocation(self, plan: Plan | None) -> None:
         """What was set aside is what the model finds due, to the cent."""
         last = self.world.bot.store.load(Holdings, STREAM).last
         if last is None or last.effective_date != self.world.hours.day or plan is None:
-            self.check_reserves(before, ZERO, ZERO)
             return
         assert isinstance(last, GainsAllocated)
         trading, holdings = self.model.allocate(last.first, last.through)
@@ -313,20 +384,27 @@ class HoldingsMachine(RuleBasedStateMachine):
         payroll = cents(plan.payroll * after_tax / 100)
         assert (last.tax, last.payroll) == (tax, payroll)
         assert ZERO <= last.reinvested <= trading + holdings - tax - payroll
-        self.check_reserves(before, tax, payroll)
+        self.kept += tax
+        self.kept_payroll += payroll
 
-    def check_reserves(self, before: Reserves, tax: Decimal, payroll: Decimal) -> None:
-        """They rise by what was set aside, and never fall."""
+    def check_whole(self) -> None:
+        """The tax reserve is as high as it ever was, or has all that the float held."""
         after = self.purses()
-        assert after.payroll == before.payroll + payroll
-        kept = before.tax_cash + before.tax_vehicle
-        assert after.tax_cash + after.tax_vehicle >= kept + tax
+        whole = after.tax_cash + after.tax_vehicle
+        assert whole >= self.kept or after.float <= 0
+        assert not whole < self.kept or reserve_short(self.world.bot.views.books).amount > 0
+        self.kept = max(self.kept, whole)
+        self.done["whole reserves"] += whole >= self.kept
+
+    def steps(self) -> list[str]:
+        day = self.world.bot.store.load(HoldingsDay, day_stream(self.world.hours.day))
+        return list(day.steps)
 
     def check_steps(self) -> None:
         """Each step once and in order, as far as the day came; all of it when nothing was wrong."""
         feed = self.world.bot.views.feed
         events = [feed.event(row) for row in feed.stream(day_stream(self.world.hours.day))]
-        steps = [e.step for e in events if isinstance(e, StepDone)]
+        steps = [e.step for e in events if isinstance(e, StepDone) and e.step in STEPS]
         assert steps == list(STEPS[: len(steps)])
         day = self.world.bot.store.load(HoldingsDay, day_stream(self.world.hours.day))
         ids = [i for batch in day.batches.values() for i in batch.order_ids]
@@ -339,6 +417,7 @@ class HoldingsMachine(RuleBasedStateMachine):
         held = self.purses()
         assert held.cash == self.world.broker.cash
         assert min(held.tax_cash, held.payroll, held.pool) >= 0
+        assert held.payroll == self.kept_payroll
 
     @invariant()
     def debits_equal_credits_and_units_are_the_brokers(self) -> None:
@@ -348,7 +427,8 @@ class HoldingsMachine(RuleBasedStateMachine):
         ours = {p.symbol: p.quantity for p in books.positions()}
         assert ours == {p.symbol: p.quantity for p in self.world.broker.positions()}
         costs = {p.symbol: p.cost for p in books.positions()}
-        assert costs == {s: cost for s, (units, cost) in self.model.held.items() if units}
+        named = self.world.broker.named
+        assert costs == {named(s): cost for s, (units, cost) in self.model.held.items() if units}
 
     @invariant()
     def allocations_sum_to_100_percent(self) -> None:

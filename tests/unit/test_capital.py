@@ -24,7 +24,7 @@ KINDS: list[tuple[type, Any, type, dict[str, Any]]] = [
         capital.RecordWithdrawal,
         CapitalEntry.withdraw,
         capital.CapitalWithdrawn,
-        {"purse": "tax_reserve", "purpose": "income_tax"},
+        {"purse": "tax_reserve", "purpose": "income_tax", "confirmed": "PAY 120.50 USD"},
     ),
     (
         capital.RecordDividend,
@@ -191,6 +191,14 @@ def test_a_release_is_confirmed_with_its_own_amount(given: Any, typed: str) -> N
     command = capital.ReleaseReserve(at=AT, **FIELDS, purse_from="tax_reserve", confirmed=typed)
     case = given(CapitalEntry(STREAM)).when(CapitalEntry.release, command)
     case.refused("RELEASE 120.50 USD", "Nothing was released")
+
+
+def test_a_payout_is_confirmed_with_its_own_amount(given: Any) -> None:
+    kept = {"purse": "payroll_reserve", "purpose": "payroll", "confirmed": "PAY 12.05 USD"}
+    case = given(CapitalEntry(STREAM)).when(
+        CapitalEntry.withdraw, capital.RecordWithdrawal(at=AT, **FIELDS, **kept)
+    )
+    case.refused("PAY 120.50 USD", "Nothing was paid out")
 
 
 @pytest.mark.parametrize("purse", ["float", "reinvestment_pool"])

@@ -37,11 +37,16 @@ def account(value: str | None) -> HoldingsState:
     )  # fmt: skip
 
 
-def said(command: Any, plan: Plan | None = None, value: str | None = None, **after: str) -> str:
+def said(
+    command: Any, plan: Plan | None = None, value: str | None = None, promised: str = "0",
+    **after: str,
+) -> str:  # fmt: skip
     """Every breach as a person reads it; empty: it may be done."""
     left = msgspec.structs.replace(HELD, **{name: D(text) for name, text in after.items()})
     state = account(value)
-    found = check_entry(command, HELD, left, plan=plan, state=state, currency="USD")
+    found = check_entry(
+        command, HELD, left, plan=plan, state=state, currency="USD", promised=D(promised)
+    )
     return " ".join(map(str, found))
 
 
@@ -71,6 +76,19 @@ def test_with_a_plan_a_withdrawal_leaves_the_float_at_its_target() -> None:
 def test_a_missing_price_leaves_the_target_unknown_and_the_float_above_nothing() -> None:
     assert said(withdrawal("9000"), TEN, None, float="0.00") == ""
     assert "at most 9,000.00 USD" in said(withdrawal("9001"), TEN, None, float="-1.00")
+
+
+def test_what_is_promised_to_purchases_is_spent_already() -> None:
+    assert said(withdrawal("8000"), promised="1000", float="1000.00") == ""
+    assert said(withdrawal("8000.01"), promised="1000", float="999.99") == (
+        "FLOAT: the float would be -0.01 USD, beside 1,000.00 USD for purchases under way; "
+        "allowed: at most 8,000.00 USD."
+    )
+    # 9,000 - 1,000 - x = 0.1 (50,000 - x)
+    assert said(withdrawal("3333.33"), TEN, "50000", promised="1000", float="5666.67") == ""
+    assert "at most 3,333.33 USD" in said(
+        withdrawal("3333.34"), TEN, "50000", promised="1000", float="5666.66"
+    )
 
 
 def test_a_float_below_its_target_gives_nothing() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aggregates.holdings import ReservedFor
 from aggregates.holdings_plan import Plan, PlannedSecurity
+from strategies.cost_rates import rates_of
 from strategies.holdings_allocation import (
     Due,
     Result,
@@ -21,12 +22,13 @@ from strategies.holdings_allocation import (
     purchases,
     top_up,
 )
-from strategies.planned_order import COSTS_ROOM, most_cost
+from strategies.planned_order import most_cost, unit_cost
 
 D = Decimal
 PLAN = Plan(securities=(PlannedSecurity("SCHD"), PlannedSecurity("SCHY")))
 DAYS = (date(2026, 3, 2), date(2026, 3, 2))
 STEP = D("0.000000001")
+RATES = rates_of("SIMULATED")
 
 
 def due(trading: str, holdings: str = "0") -> Due:
@@ -141,6 +143,63 @@ def test_a_loss_of_one_stretch_takes_nothing_from_another() -> None:
     assert (found.trading, found.holdings, found.over_reserved) == (D(70), D(5), D(100))
 
 
+# What is invested already: rebalances' gains, and those of the tax reserve's security
+
+
+@pytest.mark.parametrize(
+    ("trading", "holdings", "invested", "left_out", "tax", "reinvested"),
+    [
+        ("0", "500.00", "500.00", "500.00", "100.00", "0.00"),  # all of it: taxed, not invested
+        ("0", "500.00", "200.00", "200.00", "100.00", "240.00"),  # 300.00 less a fifth
+        ("1000.00", "500.00", "500.00", "500.00", "300.00", "720.00"),
+        ("0", "70.00", "-30.00", "0", "14.00", "56.00"),  # a rebalance's loss gives nothing
+        ("0", "50.00", "150.00", "50.00", "10.00", "0.00"),  # its gain, less a top-up's loss
+        ("0", "-10.00", "40.00", "0", "0", "0"),
+    ],
+)
+def test_what_is_invested_already_is_taxed_and_not_invested_again(
+    trading: str, holdings: str, invested: str, left_out: str, tax: str, reinvested: str
+) -> None:
+    due = due_gains({}, [Result(*DAYS, D(trading), D(holdings), D(invested))])
+    assert due.invested == D(left_out)
+    found = allocate(PLAN, due, cash_float=D(100_000), target=D(10_000), currency="USD")
+    assert (found.tax, found.reinvested) == (D(tax), D(reinvested))
+
+
+def test_the_arithmetic_shows_what_is_invested_already() -> None:
+    due = due_gains({}, [Result(*DAYS, D(1000), D("234.56"), D(200))])
+    found = allocate(PLAN, due, cash_float=D(100_000), target=D(10_000), currency="USD")
+    assert found.arithmetic == (
+        "tax: 20 % of (1,000 + 234.56) = 246.91",
+        "payroll: 10 % of (1,000 - 200.00) = 80.00",
+        "rest: 1,034.56 - 206.91 - 80.00 = 747.65; 200.00 of rebalances and of the tax reserve's "
+        "security are invested or reserved already",
+        "reinvested: 747.65",
+    )
+
+
+@pytest.mark.parametrize(
+    ("reserved", "known", "now", "invested", "due", "left_out"),
+    [
+        ("100", "100", "180", "80", "80", "80"),  # a rebalance's gain became known late
+        ("100", "100", "180", "0", "80", "0"),  # a top-up's
+        ("100", "100", "180", "50", "80", "50"),
+        ("100", "40", "130", "60", "30", "0"),  # 30 of what was reserved for came back as well
+        ("0", "-50", "20", "0", "20", "0"),
+        ("100", "100", "60", "-40", "0", "0"),
+    ],
+)
+def test_what_of_a_correction_is_invested_already(
+    reserved: str, known: str, now: str, invested: str, due: str, left_out: str
+) -> None:
+    one = ReservedFor(
+        first=DAYS[0], last=DAYS[1], trading=D(0), holdings=D(reserved),
+        result_trading=D(0), result_holdings=D(known),
+    )  # fmt: skip
+    found = due_gains({DAYS[0]: one}, [Result(*DAYS, D(0), D(now), D(invested))])
+    assert (found.holdings, found.invested) == (D(due), D(left_out))
+
+
 # The float
 
 
@@ -194,7 +253,9 @@ def test_as_little_is_sold_as_restores_the_float(missing: Decimal, units: list[D
 
 def test_the_remaining_profit_goes_into_the_securities_by_allocation() -> None:
     plan = Plan(securities=(PlannedSecurity("SCHD", D(70)), PlannedSecurity("SCHY")))
-    orders = purchases(plan, D("1000.01"), {"SCHD": D(50), "SCHY": D(20)}, STEP, "USD", "sweep")
+    orders = purchases(
+        plan, D("1000.01"), {"SCHD": D(50), "SCHY": D(20)}, STEP, "USD", "sweep", RATES
+    )
     assert [(o.symbol, o.limit_price, o.reason) for o in orders] == [
         ("SCHD", D("50.25"), "700.01 of 1,000.01 USD"),
         ("SCHY", D("20.1"), "300.00 of 1,000.01 USD"),
@@ -202,7 +263,7 @@ def test_the_remaining_profit_goes_into_the_securities_by_allocation() -> None:
 
 
 def test_a_security_without_a_quote_is_not_bought_and_keeps_its_share() -> None:
-    orders = purchases(PLAN, D(1000), {"SCHY": D(20)}, STEP, "USD", "reinvestment")
+    orders = purchases(PLAN, D(1000), {"SCHY": D(20)}, STEP, "USD", "reinvestment", RATES)
     assert [(o.symbol, o.reason) for o in orders] == [("SCHY", "500.00 of 1,000 USD")]
 
 
@@ -216,7 +277,7 @@ def test_purchases_never_cost_more_than_there_is(
 ) -> None:
     plan = Plan(securities=tuple(PlannedSecurity(f"S{n}") for n in range(blanks)))
     asks = {f"S{n}": ask for n in range(blanks)}
-    orders = purchases(plan, amount, asks, STEP, "USD", "reinvestment")
-    paid = sum(Fraction(o.quantity) * Fraction(o.limit_price or 0) * COSTS_ROOM for o in orders)
+    orders = purchases(plan, amount, asks, STEP, "USD", "reinvestment", RATES)
+    paid = sum(Fraction(o.quantity) * unit_cost(o.limit_price or D(0), RATES) for o in orders)
     assert paid <= amount
-    assert sum(most_cost(o.quantity, o.limit_price or D(0)) for o in orders) <= amount
+    assert sum(most_cost(o.quantity, o.limit_price or D(0), RATES) for o in orders) <= amount

@@ -12,6 +12,7 @@ import pytest
 
 from aggregates.holdings_plan import DEFAULT_PLAN
 from aggregates.holdings_requests import (
+    LEFT_OUT,
     STREAM,
     AnswerHoldings,
     HoldingsRequests,
@@ -23,7 +24,7 @@ from aggregates.holdings_requests import (
 from aggregates.rebalance_values import CarriedOut, Preview, Purses
 from config.calendar import TradingCalendar
 from strategies.rebalance import preview
-from strategies.rebalance_checks import moved, purchases_for, summary
+from strategies.rebalance_checks import moved, purchases_for, summary, unspent
 from strategies.rebalance_dates import due_on, is_due, months_later
 from strategies.rebalance_values import CostRates, HeldSecurity, Situation
 
@@ -88,15 +89,17 @@ def situation(**fields: Any) -> Situation:
         "plan": DEFAULT_PLAN,
         "version": 3,
         "securities": (held("SCHD", "60"), held("SCHY", "40")),
-        "purses": Purses(
-            float=D("1000.00"), tax_cash=D(0), tax_vehicle=D(0), payroll=D(0), pool=D(0)
-        ),
+        "purses": purses("1000.00"),
         "float_target": D("1000.00"),
         "costs": CostRates(per_share=D(0), per_share_sold=D(0), of_proceeds=D(0)),
         "step": D("0.000000001"),
         "currency": "USD",
     }
     return Situation(**usual | fields)
+
+
+def purses(cash: str) -> Purses:
+    return Purses(float=D(cash), tax_cash=D(0), tax_vehicle=D(0), payroll=D(0), pool=D(0))
 
 
 def held(symbol: str, units: str, price: str | None = "100") -> HeldSecurity:
@@ -151,8 +154,8 @@ def test_purchases_are_cut_to_what_the_sales_brought(part: str, bought: str | No
 def test_the_result_says_what_was_less_than_previewed_and_why() -> None:
     said = summary(preview(situation()), [sold("5")])
     assert said == (
-        "Sold 500.00 (preview 1,000.00) and bought 0.00 (preview 0.00) USD. Less than previewed: "
-        "SCHD: not filled within 5 minutes."
+        "Sold 500.00 (preview 1,000.00) and bought 0.00 (preview 0.00) USD. Fewer units than "
+        "previewed: SCHD: not filled within 5 minutes."
     )
 
 
@@ -240,3 +243,29 @@ def test_the_result_ends_the_request_and_begins_the_interval_anew(requests: Any)
 def test_a_preview_is_stored_and_read_back_as_it_was() -> None:
     found = seen()
     assert msgspec.json.decode(msgspec.json.encode(found), type=Preview) == found
+
+
+@pytest.mark.parametrize(
+    ("state", "finished"),
+    [
+        ("filled", True), ("cancelled", True), ("rejected", True), ("expired", True),
+        (LEFT_OUT, True), ("not sent", False), ("accepted", False), ("unknown", False),
+    ],
+)  # fmt: skip
+def test_what_never_came_to_its_end_at_the_broker_leaves_the_interval_as_it_was(
+    requests: Any, state: str, finished: bool
+) -> None:
+    requests.when(HoldingsRequests.start, StartRequest(**WHEN, request_id="r1"))
+    result = (msgspec.structs.replace(sold("5"), state=state),)
+    done = RecordRebalance(**WHEN, request_id="r1", result=result, said="")
+    requests.when(HoldingsRequests.complete, done)
+    found = requests.aggregate
+    assert (found.rebalanced_on is not None, found.unfinished_on is None) == (finished, finished)
+
+
+def test_what_was_sold_and_not_spent_is_what_the_purchases_were_to_cost() -> None:
+    bought = msgspec.structs.replace(sold("4"), symbol="SCHY", side="buy")
+    assert unspent(preview(situation()), [sold("10"), bought]) == D("600.00")
+    assert unspent(preview(situation()), [sold("4"), bought]) == 0
+    idle = preview(situation(unspent=D("600.00"), purses=purses("1600.00")))
+    assert sum(o.value * (1 if o.side == "buy" else -1) for o in idle.orders) == D("600.00")

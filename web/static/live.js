@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const part = document.getElementById("live");
-  if (!part || !window.htmx || !window.EventSource) return;
+  if (!part?.dataset.stream || !window.htmx || !window.EventSource) return; // the past stands still
   const RETRY_MS = 15000; // where there is no room for a stream: ask now and then
   let stream = null;
   let later = 0;

@@ -146,9 +146,9 @@
         },
       ],
       axes: [
-        { ...axis, size: 34, values: data.steps
+        { ...axis, size: data.steps ? 34 : 50, values: data.steps
           ? [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]]
-          : [[86400, "{D} {MMM}", null, null, null, null, null, null, 1]], incrs: data.steps ? undefined : [1, 2, 7, 14, 30, 91, 182, 365].map((days) => days * 86400) },
+          : [[86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1]], incrs: data.steps ? undefined : [1, 2, 7, 14, 30, 91, 182, 365].map((days) => days * 86400) },
         { ...axis, size: 84, values: (_plot, ticks) => ticks.map((tick) => short.format(tick)) },
       ],
     };

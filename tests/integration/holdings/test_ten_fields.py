@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -198,7 +198,7 @@ def test_the_account_is_all_cash_and_all_sleeves_at_market(
     assert kept.cash == cash
     assert (state.trading_value, state.tax_vehicle_value) == (D("201.00"), D("904.50"))
     assert state.account_value == cash + D("465.00") + D("201.00") + D("904.50")
-    assert state.float_target == round(state.account_value / 10, 2)
+    assert state.float_target == (state.account_value / 10).quantize(D("0.01"), ROUND_UP)
 
 
 def test_gains_go_to_the_sleeve_of_the_account_that_was_sold(

@@ -140,18 +140,18 @@ def test_ended_at_any_step_it_goes_on_and_no_order_is_sent_twice(
 def test_one_that_was_interrupted_and_not_taken_up_that_day_ends_with_what_was_done(
     holdings_rig: Make,
 ) -> None:
-    rig = planned(holdings_rig, "2026-03-02")
+    rig = planned(holdings_rig, "2026-03-02", auto_rebalance=False)
     asked = rig.ask()
     assert _serve_until(rig, "rebalance.sold", 1)
     again = holdings_rig()
     again.day(1)
     again.serve()
     found = again.request(asked)
-    assert found.stage == "done"
+    assert found.stage == "unfinished"
     done = {one.symbol: (one.state, one.reason) for one in found.result}
     assert done["SCHD"] == ("filled", "")
     assert done["SCHY"] == ("not sent", "the market is closed")
-    assert "Less than previewed: SCHY: the market is closed." in found.said
+    assert "Fewer units than previewed: SCHY: the market is closed." in found.said
     assert again.broker.sent == []
 
 

@@ -216,7 +216,7 @@ def test_a_sale_that_is_refused_makes_every_purchase_smaller_and_is_said(
     assert done["BIL"].filled < done["BIL"].previewed_quantity * D("0.51")
     assert done["BIL"].reason == "the sales brought less than previewed"
     assert before - D("0.60") < rig.purses.float < before + D("5.00")
-    assert "Less than previewed: SCHD: SCHD is not traded now." in rig.request(asked).said
+    assert "Fewer units than previewed: SCHD: SCHD is not traded now." in rig.request(asked).said
 
 
 def test_a_purchase_that_is_refused_leaves_its_money_in_the_float_and_the_others_go_on(
@@ -277,7 +277,7 @@ def test_an_immediate_top_up_sells_as_little_as_restores_the_float(holdings_rig:
     assert len(rig.broker.sent) == 1
 
 
-def test_without_a_price_the_top_up_is_refused_as_the_float_target_is_not_known(
+def test_without_a_price_today_the_top_up_goes_by_the_last_one_and_sells_nothing_unquoted(
     holdings_rig: Make,
 ) -> None:
     rig = holdings_rig()
@@ -289,6 +289,7 @@ def test_without_a_price_the_top_up_is_refused_as_the_float_target_is_not_known(
     asked = rig.ask("top_up")
     rig.serve()
     found = rig.request(asked)
-    assert found.stage == "refused"
-    assert "there is no price today of SCHD" in found.said
+    assert found.stage == "done"
+    assert "SCHD at its last price, of 2026-03-02" in found.said
+    assert "nothing that could be sold is quoted now" in found.said
     assert rig.broker.sent == []

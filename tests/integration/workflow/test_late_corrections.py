@@ -1,11 +1,13 @@
 """What becomes known about dates that were allocated before: due is added, nothing is lowered."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from aggregates.books import ReverseEntry
+from aggregates.holdings_plan import Plan, PlannedSecurity, SavePlan
 
 D = Decimal
 
@@ -92,3 +94,20 @@ def test_a_reversal_is_a_correction_of_its_entry_s_date(rig: Any) -> None:
     assert (done.late_trading, done.tax, done.over_reserved) == (D("-1000.00"), 0, D("200.00"))
     assert rig.purses.tax_cash == D("200.00")
     assert rig.equal()
+
+
+def test_gains_from_before_the_plan_s_first_day_at_the_exchange_are_nobody_s_to_set_aside(
+    rig: Any,
+) -> None:
+    """Tuesday's session has begun at the exchange, and the entity's zone still writes Monday."""
+    rig.gain("1000.00")
+    rig.day(1)
+    plan = Plan(securities=(PlannedSecurity("SCHD"),), float_target=D(0))
+    monday = rig.hours.day - timedelta(days=1)
+    saved = SavePlan(at=rig.clock.now(), effective_date=monday, plan=plan, seen=0)
+    rig.bot.dispatch(saved, command_id="plan")
+    rig.gain("500.00", day=1)
+    rig.day(2)
+    rig.run()
+    assert (rig.allocated().first, rig.allocated().trading) == (monday + timedelta(1), D("500.00"))
+    assert rig.purses.tax_cash == D("100.00")
