@@ -32,8 +32,8 @@ def _before_the_books(command: Command) -> Iterator[str]:
 def _unknown_symbol(command: Command) -> Iterator[str]:
     if not isinstance(command, RecordDividend | RecordWithholding):
         return
-    books, _ = shared().queries.sources()
-    if command.symbol not in {known.symbol for known in books.listed().values()}:
+    listed = shared().queries.together(lambda q: q.sources()[0].listed())
+    if command.symbol not in {known.symbol for known in listed.values()}:
         yield (
             f"The books know no security {command.symbol}. Look whether the symbol is the right "
             "one."

@@ -54,14 +54,12 @@ class Provisioned:
         self.folder, self.clock, self.ids = DataFolder(root), clock, ids
         self.cost = COST
         self._app: Flask | None = None
-        self._queries: Queries | None = None
 
     @property
     def app(self) -> Flask:
         """The pages, made at first use, on this bot's clock."""
         if self._app is None:
-            self._queries = Queries(self.folder)
-            self._app = create_app(self._queries, clock=self.clock)
+            self._app = create_app(Queries(self.folder), clock=self.clock)
             with self._app.app_context():
                 door()._people = People(shared().custody(), cost=self.cost)
         return self._app
@@ -84,8 +82,7 @@ class Provisioned:
         if self._app is not None:
             with self._app.app_context():
                 door().close()
-        if self._queries is not None:
-            self._queries.close()
+                shared().queries.close()  # in turn: a page may still be asking
 
 
 def provision(root: Path, texts: dict[str, str] | None = None) -> Provisioned:
