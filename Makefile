@@ -41,14 +41,14 @@ run: $(PROJECT) $(PAGES)
 	@.venv/bin/tbot run $(ARGS)
 
 test: $(PROJECT) $(PAGES)
-	@.venv/bin/pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+	@.venv/bin/pytest -n $(PROCESSES) --dist loadfile --max-worker-restart 0 $(ARGS)
 
 crash: $(PROJECT)
 	@PROGRAMME=full .venv/bin/pytest tests/crash tests/conformance tests/faults \
 	  tests/property/test_commands_model.py $(ARGS)
 
 years: $(PROJECT)
-	@PROGRAMME=full .venv/bin/pytest -n $(PROCESSES) --dist load \
+	@PROGRAMME=full .venv/bin/pytest -n $(PROCESSES) --dist load --max-worker-restart 0 \
 	  tests/property/test_holdings_model.py tests/oracle/test_holdings_years.py $(ARGS)
 
 check: $(PROJECT)
