@@ -28,6 +28,7 @@ from config.clock import VirtualClock
 from config.paths import DataFolder
 from config.settings import Settings, demo_settings
 from runtime.bootstrap import Bot, provision
+from runtime.started import start_up_is_over
 from runtime.supervisor import Supervisor
 
 KEY = hashlib.sha256(b"tradebot benchmark blind").digest()
@@ -107,6 +108,7 @@ class Engine:
                        fresh_blind_key=KEY)  # fmt: skip
         provision(self.bot, symbols=data.symbols(), deposit=Decimal(core.CASH), at=start, demo=True)
         self.supervisor = Supervisor(self.bot, data.symbols())
+        start_up_is_over()  # as the process of a day does
 
     def play(self) -> float:
         """All sessions; returns the seconds that they took."""

@@ -18,6 +18,7 @@ from benchmarks.report import Row, Section
 from config.paths import DataFolder
 from runtime.dispatch import Dispatcher
 from runtime.queries import Queries
+from runtime.started import start_up_is_over
 from runtime.views import Views
 from security.keyfile import read_or_create_key
 from web.app import create_app
@@ -35,6 +36,7 @@ def measure_pages(folder: Path, events: int, progress: Progress) -> Section:
     made = make_bot(data, max(100, int(events * FILLS_PER_EVENT)))
     queries = Queries(data)
     client = create_app(queries).test_client()
+    start_up_is_over()  # as the process of the pages does
     rows = []
     for name, address in _pages(queries, made, random.Random(1)).items():
         progress(name)

@@ -229,24 +229,24 @@ class LedgerQueries:
 
     def positions(self, as_of: AsOf = NOW) -> list[Position]:
         """Securities held, per account: units and book cost; sold-out ones are left out."""
-        listed = self.listed(as_of)
+        sums = self._points.sums(as_of).items()
+        held = {code: both for code, both in sums if both[1] and "." in code}
+        listed = self.listed(as_of) if held else {}
         found = []
-        for code, (cost, quantity) in self._points.sums(as_of).items():
-            _, _, suffix = code.partition(".")
-            if suffix and quantity:
-                instrument = listed[suffix]
-                found.append(
-                    Position(
-                        code=code,
-                        symbol=instrument.symbol,
-                        instrument_id=instrument.instrument_id,
-                        name=instrument.name,
-                        kind=instrument.kind,
-                        multiplier=instrument.multiplier,
-                        quantity=_units(quantity),
-                        cost=self._money(cost),
-                    )
+        for code, (cost, quantity) in held.items():
+            instrument = listed[code.partition(".")[2]]
+            found.append(
+                Position(
+                    code=code,
+                    symbol=instrument.symbol,
+                    instrument_id=instrument.instrument_id,
+                    name=instrument.name,
+                    kind=instrument.kind,
+                    multiplier=instrument.multiplier,
+                    quantity=_units(quantity),
+                    cost=self._money(cost),
                 )
+            )
         return found
 
     def listed(self, as_of: AsOf = NOW) -> dict[str, Listing]:

@@ -44,8 +44,15 @@ def bearer_of(books: LedgerQueries, symbol: str) -> str:
 
 def id_of(bot: Bot, symbol: str) -> str:
     """For an order or a price of that symbol. Views must be caught up."""
-    default = instrument_id(bot.settings.EXCHANGE_CALENDAR, symbol)
-    return bearer_of(bot.views.books, symbol) or default
+    return ids_of(bot, [symbol])[symbol]
+
+
+def ids_of(bot: Bot, symbols: Iterable[str]) -> dict[str, str]:
+    """The same for several at once: the ledger is asked one time."""
+    exchange = bot.settings.EXCHANGE_CALENDAR
+    found = {symbol: instrument_id(exchange, symbol) for symbol in symbols}
+    listed = sorted(bot.views.books.listed().values(), key=lambda one: one.position)
+    return found | {one.symbol: one.instrument_id for one in listed if one.symbol in found}
 
 
 def as_named(plan: Plan, books: LedgerQueries, as_of: AsOf = NOW) -> Plan:

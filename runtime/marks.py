@@ -10,7 +10,7 @@ from aggregates.session import Mark, MarkPrices
 from eventstore.errors import CommandConflict
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
-from runtime.instruments import id_of
+from runtime.instruments import ids_of
 
 
 def mark_prices(
@@ -20,10 +20,11 @@ def mark_prices(
 
     A symbol that has not traded today gets no mark: a missing price is never filled in.
     """
-    bars = [desk.bars.get(s) for s in sorted(desk.symbols if symbols is None else symbols)]
+    wanted = sorted(desk.symbols if symbols is None else symbols)
+    bars, ids = [desk.bars.get(symbol) for symbol in wanted], ids_of(bot, wanted)
     marks = tuple(
         Mark(
-            instrument_id=id_of(bot, bar.symbol),
+            instrument_id=ids[bar.symbol],
             symbol=bar.symbol,
             price=bar.close,
             at=bar.end,

@@ -87,11 +87,12 @@ class Reconciler:
         fills of them are recorded. The books are caught up afterwards.
         """
         day = desk.hours.day if desk else self._bot.today()
-        self._reports.begin(desk, self._first_day())
+        since = self._first_day()
+        self._reports.begin(desk, since)
         repaired: list[str] = []
         try:
             for tries_left in reversed(range(TRIES)):
-                statement = self._read()
+                statement = self._read(since)
                 found = self._compare(occasion, statement, repaired)
                 if not tries_left or not self._in_motion(found, statement):
                     break
@@ -102,7 +103,7 @@ class Reconciler:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def _read(self) -> Statement:
+    def _read(self, since: date) -> Statement:
         """Reports first, so that what they tell is in the books before they are compared."""
         self._bot.views.catch_up_ledger()
         broker = self._bot.broker
@@ -111,7 +112,7 @@ class Reconciler:
             cash=in_minor_units(self._bot, broker.account().cash),
             positions={p.symbol: p.quantity for p in broker.positions()},
             open_orders=broker.open_orders(),
-            activities=broker.activities(self._first_day()),
+            activities=broker.activities(since),
         )
         self._reports.read()  # what was filled meanwhile is in that statement, or soon will be
         return statement

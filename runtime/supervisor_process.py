@@ -32,6 +32,7 @@ from runtime.guard import KillOrder
 from runtime.kill_switch import kill_without_session
 from runtime.live_guard import NAP, Ending, LiveGuard
 from runtime.run_lock import TradedElsewhere, trading_alone
+from runtime.started import start_up_is_over
 from runtime.supervisor import StartRefused, Supervisor
 from runtime.trading_bot import Pulse, TradingBot, day_files, open_trading, register
 from security.keyfile import KeyFileError
@@ -93,6 +94,7 @@ class SupervisorProcess:
 
     def _with(self, opened: TradingBot) -> int:
         self._guard = guard = self._guarded(opened)
+        start_up_is_over()
         if self._end_asked:
             guard.end()
         try:

@@ -39,6 +39,7 @@ def run(data_dir: Path, host: str, port: int, *, child: bool = False) -> int:
     from config.paths import DataFolder
     from runtime.python_logging import log_as_set
     from runtime.queries import Queries
+    from runtime.started import start_up_is_over
     from web.serve import make_server
 
     if child:  # by itself the pages only show what is there, and write nothing
@@ -55,6 +56,7 @@ def run(data_dir: Path, host: str, port: int, *, child: bool = False) -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    start_up_is_over()
     shown = f"[{host}]" if ":" in host else host
     # a name with several addresses gives several sockets, all at the port asked for
     bound = getattr(server, "effective_port", port)
