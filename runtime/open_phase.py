@@ -32,7 +32,7 @@ LISTEN = timedelta(seconds=1)  # how often news of open orders is looked at betw
 OVERDUE = timedelta(minutes=5)  # after the end of monitoring: what is held still is escalated
 MARK_EVERY_MINUTES = 15  # how often open positions are valued for the equity curve
 # An order waits for the ledger alone. Pages read by themselves what the views on disk lack.
-VIEWS_EVERY_MINUTES = 30
+VIEWS_EVERY_MINUTES = 60
 
 
 class OpenPhase:
@@ -134,13 +134,14 @@ class OpenPhase:
     def _fold_bars(self, now: datetime) -> None:
         """What a broker that does not answer has not told comes with its next answer."""
         bars: list[Bar] = []
+        ask, until = self._bot.broker.bars, self._bars_until
         for symbol in self._symbols:
             try:
-                found = self._bot.broker.bars(symbol, self._bars_until[symbol], now)
+                found = ask(symbol, until[symbol], now)
             except BrokerUnavailable:
                 continue
             if found:  # a bar that comes late is asked for again until it is there
-                self._bars_until[symbol] = found[-1].end
+                until[symbol] = found[-1].end
                 bars += found
         self._desk.bars_read_at = now
         for bar in sorted(bars, key=attrgetter("start", "symbol")):
