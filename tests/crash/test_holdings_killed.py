@@ -4,10 +4,8 @@ In the end every step is done once, every order was sent once, the purses are th
 the day's figures are those of a phase that nobody disturbed.
 """
 
-import importlib.util
 import random
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -15,31 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beside import beside
 
 from config import failpoints
 from config.failpoints import STEPS
 
-INTEGRATION = Path(__file__).parents[1] / "integration"
+rigs: Any = beside("integration/holdings_rig")
 SHARE = 4  # of the times that other steps are reached, in a run that is not full
 PLANS: dict[str, Any] = {"tax_vehicle": "BIL", "sweep": True, "float_target": "20"}
-
-
-def _rigs() -> Any:
-    name = "holdings_rig"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, INTEGRATION / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 def begin(root: Path) -> None:
     """A gain of yesterday, so little cash that securities are sold, something in the pool to be
     invested, and a second session."""
-    with closing(_rigs().HoldingsRig(root)) as rig:
+    with closing(rigs.HoldingsRig(root)) as rig:
         rig.day()
         rig.plan("SCHD", ("SCHY", "40"), **PLANS)
         rig.hold("SCHY", "350")
@@ -51,7 +38,6 @@ def begin(root: Path) -> None:
 
 def run(root: Path, *, later: int = 0) -> None:
     """``later``: minutes that went by since the process before ended."""
-    rigs = _rigs()
     with closing(rigs.HoldingsRig(root)) as rig:
         resume(rig, later)
         rig.run()
@@ -59,7 +45,6 @@ def run(root: Path, *, later: int = 0) -> None:
 
 def resume(rig: Any, later: int) -> None:
     """The money that the test booked without the broker, and the session of the second day."""
-    rigs = _rigs()
     rig.broker.more_cash = rigs.D("3000.00")
     rig.hours = rigs.CALENDAR.sessions(rigs.DAYS[1], rigs.DAYS[1])[0]
     rig.clock.wait_until(rig.hours.open + (15 + later) * rigs.MINUTE)
@@ -67,7 +52,6 @@ def resume(rig: Any, later: int) -> None:
 
 
 def look(root: Path) -> dict[str, Any]:
-    rigs = _rigs()
     with closing(rigs.HoldingsRig(root)) as rig:
         resume(rig, 60)
         feed = rig.bot.views.feed

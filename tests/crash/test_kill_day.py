@@ -2,13 +2,11 @@
 processes trade under a clock that jumps: no phase twice, no order twice, books as the broker's.
 """
 
-import importlib.util
 import os
 import random
 import signal
 import socket
 import sqlite3
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,10 +14,10 @@ from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from beside import beside
 
 from aggregates.control import Killed, KillStarted
 from aggregates.order_messages import OrderFilled, OrderIntended
@@ -35,22 +33,10 @@ PHASES = ["open", "holdings", "mid", "close", "universe"]
 HALF = date(2025, 11, 28)  # a half day: to 18:00 UTC
 LONGEST_S = 90.0
 SETTINGS = {"MIN_VOLUME_THRESHOLD": "0", "BOT_ID": "06"}  # whose invented days are lively
-
-
-@pytest.fixture(scope="module")
-def fast() -> ModuleType:
-    path = Path(__file__).with_name("fast_day.py")
-    spec = importlib.util.spec_from_file_location("fast_day", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fast_day"] = module
-    spec.loader.exec_module(module)
-    return module
+fast: Any = beside("crash/fast_day")
 
 
 def test_kills_at_random_moments_of_days(
-    fast: ModuleType,
     full: bool,
     count: Callable[..., None],
     tmp_path: Path,
@@ -74,7 +60,6 @@ def test_kills_at_random_moments_of_days(
 
 
 def test_a_kill_that_a_hanging_supervisor_does_not_take_up_is_carried_out_by_main(
-    fast: ModuleType,
     count: Callable[..., None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -4,10 +4,8 @@ In the end each order of the preview was executed once, books and broker hold th
 result against the preview is recorded.
 """
 
-import importlib.util
 import random
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from beside import beside
 
 from aggregates.holdings_requests import RequestHoldings
 from config import failpoints
@@ -23,20 +22,9 @@ from runtime.queries import Queries
 from runtime.rebalance_preview import preview_now
 from runtime.rebalancing import serve_requests
 
-INTEGRATION = Path(__file__).parents[1] / "integration"
+rigs: Any = beside("integration/holdings_rig")
 SHARE = 2  # of all times that a step is reached, in a run that is not full
 OWN = ("rebalance.", "holdings.")
-
-
-def _rigs() -> Any:
-    name = "holdings_rig"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, INTEGRATION / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 class End(NamedTuple):
@@ -52,7 +40,7 @@ class End(NamedTuple):
 
 def begin(root: Path) -> None:
     """One is to be sold, two are to be bought; the page has asked for it."""
-    with closing(_rigs().HoldingsRig(root)) as rig:
+    with closing(rigs.HoldingsRig(root)) as rig:
         rig.day()
         rig.plan(("SCHD", "20"), ("SCHY", "40"), ("BIL", "40"), auto_rebalance=False)
         for symbol, units in (("SCHD", "60"), ("SCHY", "20"), ("BIL", "20")):
@@ -68,14 +56,14 @@ def begin(root: Path) -> None:
 
 def run(root: Path, *, later: int = 0) -> None:
     """``later``: minutes that went by since the process before ended."""
-    with closing(_rigs().HoldingsRig(root)) as rig:
+    with closing(rigs.HoldingsRig(root)) as rig:
         for _ in range(later):
-            rig.wait(rig.clock.now().replace(second=0, microsecond=0) + _rigs().MINUTE)
+            rig.wait(rig.clock.now().replace(second=0, microsecond=0) + rigs.MINUTE)
         serve_requests(rig.bot, rig.hours, rig.wait)
 
 
 def look(root: Path) -> End:
-    with closing(_rigs().HoldingsRig(root)) as rig:
+    with closing(rigs.HoldingsRig(root)) as rig:
         (request,) = requests_of(rig.bot.views.feed)
         executed = rig.simulated.fills_since(0)[3:]
         return End(

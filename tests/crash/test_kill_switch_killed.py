@@ -4,10 +4,8 @@ In the end it is latched, the broker holds for trading nothing, the long-term ho
 and exactly what trading held was sold: no sale is made twice.
 """
 
-import importlib.util
 import random
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -15,25 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from beside import beside
 
 from aggregates.control import STREAM, Control
 from config import failpoints
 from config.failpoints import STEPS
 from runtime.kill_switch import KillSwitch
 
-INTEGRATION = Path(__file__).parents[1] / "integration"
+rigs: Any = beside("integration/safety_rig")
 SHARE = 40  # of all times that a step is reached, in a run that is not full
-
-
-def _rigs() -> Any:
-    name = "safety_rig"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, INTEGRATION / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 class End(NamedTuple):
@@ -49,7 +37,7 @@ class End(NamedTuple):
 
 def begin(root: Path) -> None:
     """Ten held, an entry of eighty filled in part, one not sent; seven held for the long term."""
-    with closing(_rigs().Rig(root, volume=400)) as rig:
+    with closing(rigs.Rig(root, volume=400)) as rig:
         rig.open_session()
         rig.hold_long_term("ALFA", "7")
         rig.buy("ALFA", "10")
@@ -61,13 +49,13 @@ def begin(root: Path) -> None:
 
 def run_kill(root: Path, *, later: int = 0) -> None:
     """``later``: minutes that went by since the process before ended."""
-    with closing(_rigs().Rig(root, volume=400)) as rig:
+    with closing(rigs.Rig(root, volume=400)) as rig:
         rig.pass_minutes(later)
         KillSwitch(rig.bot, rig.desk, rig.outbox).run("flag", "test")
 
 
 def look(root: Path) -> End:
-    with closing(_rigs().Rig(root, volume=400)) as rig:
+    with closing(rigs.Rig(root, volume=400)) as rig:
         control = rig.bot.store.load(Control, STREAM)
         rig.pass_minutes(30)  # whatever were still under way would fill
         return End(

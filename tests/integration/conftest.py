@@ -2,9 +2,8 @@
 its session, on a broker that can be told what to do."""
 
 import hashlib
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beside import beside
 
 from aggregates.base import Command
 from aggregates.books import AdoptRules, ClosePeriod, OpenBooks, ReverseEntry
@@ -19,6 +19,7 @@ from aggregates.capital import RecordDeposit, RecordFee
 from aggregates.chart_of_accounts import AdoptChart
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
 from aggregates.order_messages import IntendOrder, RecordFill
+from config import failpoints
 from config.clock import to_micros
 from config.paths import DataFolder
 from eventstore.application import Store
@@ -303,20 +304,42 @@ def older(keep: Callable[..., Keeper]) -> Keeper:
     return found
 
 
+class Ended(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def _ended_at(step: str, nth: int = 1) -> Iterator[None]:
+    left = nth
+
+    def reached(name: str) -> None:
+        nonlocal left
+        left -= name == step
+        if name == step and not left:
+            raise Ended
+
+    failpoints.arm(reached)
+    try:
+        with pytest.raises(Ended):
+            yield
+    finally:
+        failpoints.arm(None)
+
+
+@pytest.fixture
+def ended_at() -> Callable[..., AbstractContextManager[None]]:
+    """`with ended_at("holdings.whole", nth=2):` the block ends at that step as a process does that
+    is killed there; it must come so far."""
+    return _ended_at
+
+
 @pytest.fixture
 def make_rig(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """`make_rig()` gives a bot whose session has begun; see safety_rig.py for the options."""
-    name = "safety_rig"
-    if name not in sys.modules:  # a helper of this folder, which is no package, by its path
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
     made: list[Any] = []
 
     def make(**options: Any) -> Any:
-        made.append(sys.modules[name].Rig(tmp_path / "bot", **options))
+        made.append(beside("integration/safety_rig").Rig(tmp_path / "bot", **options))
         made[-1].open_session()
         return made[-1]
 

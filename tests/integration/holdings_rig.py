@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from aggregates.capital import Earmark, RecordWithdrawal
+from aggregates.capital import Earmark, RecordDeposit, RecordWithdrawal
 from aggregates.holdings import STREAM, Holdings, HoldingsDay, day_stream
 from aggregates.holdings_plan import Plan, PlannedSecurity, SavePlan
 from aggregates.market import Bar, Quote
-from aggregates.order import client_order_id
+from aggregates.order import Order, client_order_id, order_stream
 from aggregates.order_messages import IntendOrder, RecordFill
 from aggregates.session import OpenSession, StartPhase
 from brokers.known_market import KnownMarket
@@ -251,6 +251,22 @@ class HoldingsRig:
             symbol=symbol, side=side, quantity=D(quantity), context=context, reason="test"
         )
 
+    def quiet(self, symbol: str, *days: int) -> None:
+        """It does not trade on these days, nor is it quoted."""
+        for number in days:
+            self.market.quiet.add((symbol, self.market.days()[number]))
+        self.forget()
+
+    def deposit(self, amount: str) -> None:
+        self.bot.dispatch(
+            RecordDeposit(
+                at=self.clock.now(), effective_date=self.hours.day, reference="more",
+                currency="USD", amount=D(amount), reason="test",
+            ),
+            command_id="more",
+        )  # fmt: skip
+        self.broker.more_cash += D(amount)
+
     def set_aside(self, amount: str) -> None:
         """By hand, into the pool."""
         self.bot.dispatch(
@@ -311,8 +327,17 @@ class HoldingsRig:
     @property
     def steps(self) -> dict[str, str]:
         """Outcomes by step of the day."""
-        found = self.bot.store.load(HoldingsDay, day_stream(self.hours.day)).steps
-        return {name: step.outcome for name, step in found.items()}
+        return {name: step.outcome for name, step in self.day_record.steps.items()}
+
+    @property
+    def day_record(self) -> HoldingsDay:
+        return self.bot.store.load(HoldingsDay, day_stream(self.hours.day))
+
+    def figures(self, step: str) -> dict[str, str]:
+        return dict(self.day_record.steps[step].figures)
+
+    def state(self, order_id: str) -> str:
+        return self.bot.store.load(Order, order_stream(order_id)).state
 
     @property
     def holdings(self) -> Holdings:

@@ -1,19 +1,17 @@
 """The process of a trading day, run here under a virtual clock: what it leaves, and how it ends."""
 
-import importlib.util
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from beside import beside
 
 from aggregates.control import Killed, KillStarted
 from aggregates.session import SessionOpened, SessionReconciled
@@ -34,20 +32,11 @@ BEFORE = datetime.combine(DAY, time(13), UTC)
 SETTINGS = {"MIN_VOLUME_THRESHOLD": "0", "BOT_ID": "14"}
 
 
-@pytest.fixture(scope="module")
-def fast() -> ModuleType:
-    path = Path(__file__).parents[1] / "crash" / "fast_day.py"
-    spec = importlib.util.spec_from_file_location("fast_day_here", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fast_day_here"] = module
-    spec.loader.exec_module(module)
-    return module
+fast: Any = beside("crash/fast_day")
 
 
 @pytest.fixture
-def folder(fast: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What the process changes of its own is put back: signals, logs."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     before = [(n, signal.getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT)]

@@ -1,16 +1,15 @@
 """What `tbot run` makes of its supervisor's ends, of a loop that hangs, of flags between days."""
 
-import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from beside import beside
 
 from aggregates.control import STREAM, Control, Killed, KillStarted, StartKill
 from aggregates.session import OpenSession
@@ -34,22 +33,11 @@ IN_SESSION = datetime(2025, 7, 3, 15, 0, tzinfo=UTC)
 HANGS, FAILS, REFUSES = "import time; time.sleep(60)", "raise SystemExit(4)", "raise SystemExit(3)"
 
 
-@pytest.fixture(scope="module")
-def fast() -> ModuleType:
-    path = Path(__file__).parents[1] / "crash" / "fast_day.py"
-    spec = importlib.util.spec_from_file_location("fast_day_of_trading", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fast_day_of_trading"] = module
-    spec.loader.exec_module(module)
-    return module
+fast: Any = beside("crash/fast_day")
 
 
 @pytest.fixture
-def folder(
-    fast: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DataFolder]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataFolder]:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     yield fast.set_up(tmp_path / "data", IN_SESSION - timedelta(days=1))
     logs.use(DataFolder(tmp_path / "none"), None)

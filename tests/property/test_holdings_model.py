@@ -8,10 +8,8 @@ broker did.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from beside import beside
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -71,18 +70,7 @@ ZERO = D(0)
 RESERVES = {"tax_reserve": ("tax_cash", "income_tax"), "payroll_reserve": ("payroll", "payroll")}
 
 
-def beside(name: str) -> Any:
-    """A module of this folder, which is no package, by its path."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-world = beside("holdings_world")
+world: Any = beside("property/holdings_world")
 SYMBOLS: tuple[str, ...] = world.SYMBOLS
 cents = world.cents
 

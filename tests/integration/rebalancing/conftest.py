@@ -1,13 +1,12 @@
 """A bot with long-term holdings, requests to rebalance them, and what came of each."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from beside import beside
 
 from aggregates.control import LatchKill, StartKill
 from aggregates.holdings_requests import RequestHoldings
@@ -16,8 +15,6 @@ from runtime.holdings_requests import Asked, requests_of
 from runtime.queries import Queries
 from runtime.rebalance_preview import preview_now
 from runtime.rebalancing import serve_requests
-
-HELPER = "holdings_rig"
 
 
 class Rebalanced:
@@ -69,7 +66,7 @@ class Rebalanced:
         )
 
     def hours_of(self, number: int) -> Any:
-        module = sys.modules[HELPER]
+        module: Any = beside("integration/holdings_rig")
         return module.CALENDAR.session(module.DAYS[number])
 
     def shares(self, symbols: Sequence[str]) -> list[Decimal]:
@@ -88,22 +85,16 @@ def holdings_rig(
 ) -> Iterator[Callable[..., Rebalanced]]:
     """`holdings_rig()`: 15 minutes into the first session, nothing held, no plan. Called again, the
     bot is opened anew in the same folder, as after a kill. `symbols`: what is traded there."""
-    if HELPER not in sys.modules:  # a helper of the folder above, which is no package
-        path = Path(__file__).parents[1] / f"{HELPER}.py"
-        spec = importlib.util.spec_from_file_location(HELPER, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[HELPER] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[HELPER])
+    helper: Any = beside("integration/holdings_rig")
     made: list[Any] = []
 
     def make(symbols: Sequence[str] = (), **options: Any) -> Rebalanced:
         if symbols:
-            monkeypatch.setattr(sys.modules[HELPER], "SYMBOLS", tuple(symbols))
+            monkeypatch.setattr(helper, "SYMBOLS", tuple(symbols))
         again = bool(made)
         if again:
             made.pop().close()
-        made.append(sys.modules[HELPER].HoldingsRig(tmp_path / "bot", **options))
+        made.append(helper.HoldingsRig(tmp_path / "bot", **options))
         if not again:
             made[-1].day()
         return Rebalanced(made[-1])

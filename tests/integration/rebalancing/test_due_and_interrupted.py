@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from aggregates.holdings_plan import Plan, PlannedSecurity, SavePlan
-from config import failpoints
 from runtime.supervisor import Supervisor
 
 D = Decimal
@@ -98,10 +97,6 @@ def test_one_that_is_due_waits_for_a_missing_price_until_an_hour_before_the_clos
 # A process that ended
 
 
-class Ended(BaseException):
-    """The process is gone: nothing after this is done by it."""
-
-
 PLACES = [
     ("rebalance.started", 1), ("holdings.batch_intended", 1), ("outbox.intended", 1),
     ("outbox.submission_recorded", 1), ("outbox.sent", 1), ("outbox.fill_recorded", 1),
@@ -112,7 +107,10 @@ PLACES = [
 
 @pytest.mark.parametrize(("step", "nth"), PLACES)
 def test_ended_at_any_step_it_goes_on_and_no_order_is_sent_twice(
-    holdings_rig: Make, step: str, nth: int
+    holdings_rig: Make,
+    step: str,
+    nth: int,
+    ended_at: Any,
 ) -> None:
     rig = holdings_rig()
     rig.plan(("SCHD", "20"), ("SCHY", "40"), ("BIL", "40"), auto_rebalance=False)
@@ -120,10 +118,10 @@ def test_ended_at_any_step_it_goes_on_and_no_order_is_sent_twice(
     rig.hold("SCHY", "20")
     rig.hold("BIL", "20")
     asked = rig.ask()
-    interrupted = _serve_until(rig, step, nth)
+    with ended_at(step, nth):
+        rig.serve()
     again = holdings_rig()
     again.serve()
-    assert interrupted, f"{step} was not reached {nth} times"
     found = again.request(asked)
     assert found.stage == "done"
     executions = again.simulated.fills_since(0)[3:]
@@ -139,10 +137,12 @@ def test_ended_at_any_step_it_goes_on_and_no_order_is_sent_twice(
 
 def test_one_that_was_interrupted_and_not_taken_up_that_day_ends_with_what_was_done(
     holdings_rig: Make,
+    ended_at: Any,
 ) -> None:
     rig = planned(holdings_rig, "2026-03-02", auto_rebalance=False)
     asked = rig.ask()
-    assert _serve_until(rig, "rebalance.sold", 1)
+    with ended_at("rebalance.sold"):
+        rig.serve()
     again = holdings_rig()
     again.day(1)
     again.serve()
@@ -155,35 +155,18 @@ def test_one_that_was_interrupted_and_not_taken_up_that_day_ends_with_what_was_d
     assert again.broker.sent == []
 
 
-def test_a_kill_in_between_sends_nothing_more_until_it_is_reset(holdings_rig: Make) -> None:
+def test_a_kill_in_between_sends_nothing_more_until_it_is_reset(
+    holdings_rig: Make, ended_at: Any
+) -> None:
     rig = planned(holdings_rig, "2026-03-02")
     asked = rig.ask()
-    assert _serve_until(rig, "rebalance.sold", 1)
+    with ended_at("rebalance.sold"):
+        rig.serve()
     again = holdings_rig()
     again.kill()
     again.serve()
     assert again.broker.sent == []
     assert again.request(asked).stage == "under way"
-
-
-def _serve_until(rig: Any, step: str, nth: int) -> bool:
-    """Whether the process ended there."""
-    left = nth
-
-    def reached(name: str) -> None:
-        nonlocal left
-        left -= name == step
-        if not left and name == step:
-            raise Ended
-
-    failpoints.arm(reached)
-    try:
-        rig.serve()
-    except Ended:
-        return True
-    finally:
-        failpoints.arm(None)
-    return False
 
 
 # A whole day of the supervisor

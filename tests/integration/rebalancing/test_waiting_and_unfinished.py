@@ -13,7 +13,6 @@ from aggregates.capital import RecordWithdrawal
 from aggregates.errors import DomainError
 from aggregates.order_messages import IntendOrder
 from brokers.port import BrokerUnavailable
-from config import failpoints
 from runtime import rebalance_now, rebalancing
 from runtime.capital import look
 from runtime.holdings_float import value_account
@@ -24,10 +23,6 @@ D = Decimal
 Make = Callable[..., Any]
 
 
-class Ended(BaseException):
-    """The process is gone: nothing after this is done by it."""
-
-
 def uneven(make: Make, **fields: Any) -> Any:
     """SCHD 60 units, SCHY 40, both at 100, to be half and half; not due for six months."""
     rig = make()
@@ -35,24 +30,6 @@ def uneven(make: Make, **fields: Any) -> Any:
     rig.hold("SCHD", "60")
     rig.hold("SCHY", "40")
     return rig
-
-
-def until(step: str, work: Callable[[], object], nth: int = 1) -> None:
-    """The process ends there."""
-    left = nth
-
-    def reached(name: str) -> None:
-        nonlocal left
-        left -= name == step
-        if name == step and not left:
-            raise Ended
-
-    failpoints.arm(reached)
-    try:
-        with pytest.raises(Ended):
-            work()
-    finally:
-        failpoints.arm(None)
 
 
 def silent(*_: Any) -> Any:
@@ -91,10 +68,12 @@ def test_what_differs_after_one_request_keeps_the_next_one_waiting(
 
 def test_one_that_was_begun_goes_on_and_the_others_wait_while_books_and_broker_differ(
     holdings_rig: Make,
+    ended_at: Any,
 ) -> None:
     rig = uneven(holdings_rig)
     begun, other = rig.ask(), rig.ask("top_up")
-    until("rebalance.sold", rig.serve)
+    with ended_at("rebalance.sold"):
+        rig.serve()
     again = holdings_rig()
     again.broker.more_cash += D("77.00")
     again.serve()
@@ -147,11 +126,14 @@ def test_a_silent_moment_before_a_top_up_is_waited_out(holdings_rig: Make) -> No
 # Half a rebalance is no rebalance: it is due again the next session
 
 
-def test_half_a_rebalance_is_due_again_and_what_it_sold_is_bought(holdings_rig: Make) -> None:
+def test_half_a_rebalance_is_due_again_and_what_it_sold_is_bought(
+    holdings_rig: Make, ended_at: Any
+) -> None:
     rig = uneven(holdings_rig)
     before = rig.purses.float
     asked = rig.ask()
-    until("rebalance.sold", rig.serve)
+    with ended_at("rebalance.sold"):
+        rig.serve()
     again = holdings_rig()
     again.day(1)
     again.serve()
@@ -170,11 +152,14 @@ def test_half_a_rebalance_is_due_again_and_what_it_sold_is_bought(holdings_rig: 
     assert next_rebalance(again).last == again.hours_of(1).day
 
 
-def test_the_page_says_that_it_is_unfinished_and_when_it_goes_on(holdings_rig: Make) -> None:
+def test_the_page_says_that_it_is_unfinished_and_when_it_goes_on(
+    holdings_rig: Make, ended_at: Any
+) -> None:
     rig = uneven(holdings_rig, auto_rebalance=False)
     first = next_rebalance(rig)
     asked = rig.ask()
-    until("rebalance.sold", rig.serve)
+    with ended_at("rebalance.sold"):
+        rig.serve()
     again = holdings_rig()
     again.day(1)
     again.serve()
@@ -191,10 +176,13 @@ def test_the_page_says_that_it_is_unfinished_and_when_it_goes_on(holdings_rig: M
     assert next_rebalance(again)[1:] == (again.hours.day, 6, False, None)
 
 
-def test_a_purchase_that_was_dropped_before_it_left_is_made_up_for(holdings_rig: Make) -> None:
+def test_a_purchase_that_was_dropped_before_it_left_is_made_up_for(
+    holdings_rig: Make, ended_at: Any
+) -> None:
     rig = uneven(holdings_rig)
     asked = rig.ask()
-    until("holdings.batch_intended", rig.serve, nth=2)
+    with ended_at("holdings.batch_intended", nth=2):
+        rig.serve()
     again = holdings_rig()
     again.clock.wait_until(again.clock.now() + timedelta(minutes=5))
     again.serve()
@@ -235,11 +223,13 @@ def drawn(rig: Any, amount: str) -> str:
 
 def test_between_sales_and_purchases_what_is_to_be_bought_cannot_be_drawn(
     holdings_rig: Make,
+    ended_at: Any,
 ) -> None:
     rig = uneven(holdings_rig)
     before = [bool(drawn(rig, amount)) for amount in ("88000", "89000")]
     asked = rig.ask()
-    until("rebalance.sold", rig.serve)
+    with ended_at("rebalance.sold"):
+        rig.serve()
     again = holdings_rig()
     assert again.purses.float > 90_900
     assert [bool(drawn(again, amount)) for amount in ("88000", "89000")] == before == [False, True]
@@ -293,10 +283,14 @@ def test_previews_pages_and_the_daily_check_have_the_same_float_target(
 
 
 def test_a_plan_that_is_saved_while_one_is_planned_is_not_carried_out_as_the_old_one(
-    holdings_rig: Make, monkeypatch: pytest.MonkeyPatch
+    holdings_rig: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    ended_at: Any,
 ) -> None:
     rig = uneven(holdings_rig, rebalance_months=3)
-    until("rebalance.sold", lambda: (rig.ask(), rig.serve()))  # so that one is due
+    with ended_at("rebalance.sold"):
+        rig.ask()
+        rig.serve()  # so that one is due
     again = holdings_rig()
     again.day(1)
     saved: list[Any] = []

@@ -1,83 +1,24 @@
 """A day of the holdings that does not go as planned: kills, silence, refusals, a plan saved in
 between, restarts hours later."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from aggregates.capital import RecordDeposit
 from aggregates.control import STREAM as CONTROL
 from aggregates.control import RequestControl
-from aggregates.holdings import STEPS, HoldingsDay, day_stream
-from aggregates.order import Order, order_stream
+from aggregates.holdings import STEPS, day_stream
 from aggregates.session import Session, session_stream
 from brokers.port import BrokerUnavailable
-from config import failpoints
 from projections.ledger_records import AsOf
 from runtime.guard import KillAsked, KillOrder
 from runtime.purses import purses_of
 from runtime.supervisor import Supervisor
-from strategies.planned_order import PlannedOrder
 
 D = Decimal
-
-
-class Ended(BaseException):
-    """The process ends here."""
-
-
-@contextmanager
-def ended_at(step: str) -> Iterator[None]:
-    def reached(name: str) -> None:
-        if name == step:
-            raise Ended
-
-    failpoints.arm(reached)
-    try:
-        with pytest.raises(Ended):
-            yield
-    finally:
-        failpoints.arm(None)
-
-
-def day_of(rig: Any) -> HoldingsDay:
-    found: HoldingsDay = rig.bot.store.load(HoldingsDay, day_stream(rig.hours.day))
-    return found
-
-
-def figures(rig: Any, step: str) -> dict[str, str]:
-    return dict(day_of(rig).steps[step].figures)
-
-
-def state(rig: Any, order_id: str) -> str:
-    order: Order = rig.bot.store.load(Order, order_stream(order_id))
-    return order.state
-
-
-def order(side: Any, symbol: str, quantity: str, context: Any = "rebalance") -> PlannedOrder:
-    return PlannedOrder(
-        symbol=symbol, side=side, quantity=D(quantity), context=context, reason="test"
-    )
-
-
-def quiet(rig: Any, symbol: str, *days: int) -> None:
-    """It does not trade on these days, nor is it quoted."""
-    for number in days:
-        rig.market.quiet.add((symbol, rig.market.days()[number]))
-    rig.forget()
-
-
-def deposit(rig: Any, amount: str) -> None:
-    when: dict[str, Any] = {"at": rig.clock.now(), "effective_date": rig.hours.day}
-    command = RecordDeposit(
-        **when, reference="more", currency="USD", amount=D(amount), reason="test"
-    )
-    rig.bot.dispatch(command, command_id="more")
-    rig.broker.more_cash += D(amount)
 
 
 # A kill
@@ -89,17 +30,17 @@ def killed(_: datetime) -> None:
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_kill_lets_no_order_leave_that_was_intended_before_a_restart(
-    rig: Any, waits: bool
+    rig: Any, ended_at: Any, waits: bool
 ) -> None:
     rig.hold("SCHD", "10")
-    sale = [order("sell", "SCHD", "5")]
+    sale = [rig.planned("SCHD", "sell", "5", "rebalance")]
     with ended_at("holdings.batch_intended"):
         rig.orders().carry_out("b", sale)
     if waits:  # the session learns of it while it waits
         rig.wait = killed
         with pytest.raises(KillAsked):
             rig.orders().carry_out("b", sale)
-        assert state(rig, "2026-03-02-b-SCHD-sell") == "intended"
+        assert rig.state("2026-03-02-b-SCHD-sell") == "intended"
     else:  # it is on disk, and nobody has told the session yet
         when: dict[str, Any] = {"at": rig.clock.now(), "effective_date": rig.hours.day}
         asked = RequestControl(**when, action="kill", source="page", reason="test")
@@ -113,8 +54,8 @@ def test_a_kill_that_is_asked_for_begins_no_batch(rig: Any) -> None:
     rig.hold("SCHD", "10")
     rig.wait = killed
     with pytest.raises(KillAsked):
-        rig.orders().carry_out("b", [order("sell", "SCHD", "5")])
-    assert (day_of(rig).batches, rig.broker.sent) == ({}, [])
+        rig.orders().carry_out("b", [rig.planned("SCHD", "sell", "5", "rebalance")])
+    assert (rig.day_record.batches, rig.broker.sent) == ({}, [])
 
 
 # A plan that is saved meanwhile
@@ -140,7 +81,7 @@ def test_a_plan_saved_during_the_delay_is_the_one_of_the_whole_day(
     assert "to be 33,000.00" in rig.steps["value"]
     assert (rig.allocated().plan_version, rig.purses.tax_cash) == (2, D("5000.00"))
     for step in ("value", "float", "gains", "tax", "payroll"):
-        assert figures(rig, step)["plan_version"] == "2"
+        assert rig.figures(step)["plan_version"] == "2"
 
 
 def test_a_plan_saved_while_orders_are_waited_for_counts_for_the_next_purchase(rig: Any) -> None:
@@ -149,7 +90,7 @@ def test_a_plan_saved_while_orders_are_waited_for_counts_for_the_next_purchase(r
     rig.day(1)
 
     def wait(moment: datetime) -> None:
-        if "2026-03-03-tax-reserve-BIL-buy" in str(day_of(rig).batches) and not saved:
+        if "2026-03-03-tax-reserve-BIL-buy" in str(rig.day_record.batches) and not saved:
             saved.append(rig.plan("SCHY", tax_vehicle="BIL", seen=1))
         rig.clock.wait_until(moment)
 
@@ -157,8 +98,8 @@ def test_a_plan_saved_while_orders_are_waited_for_counts_for_the_next_purchase(r
     rig.wait = wait
     rig.run()
     assert rig.units().keys() == {"1130.SCHY", "1140.BIL"}
-    assert figures(rig, "gains")["plan_version"] == "1"
-    assert figures(rig, "reinvest") == {
+    assert rig.figures("gains")["plan_version"] == "1"
+    assert rig.figures("reinvest") == {
         "plan_version tax reserve": "1", "plan_version pool": "2", "plan_version sweep": "2",
     }  # fmt: skip
     assert rig.equal()
@@ -201,7 +142,7 @@ def test_a_silent_second_does_not_cost_the_day(make_holdings: Callable[..., Any]
     assert said.startswith("stopped: the broker does not say what cash there is")
     assert said.endswith("It is tried again every minute until the close.")
     assert tuple(rig.steps) == ("stopped", *STEPS)
-    done = day_of(rig).steps
+    done = rig.day_record.steps
     waited = done["value"].occurred_at - done["stopped"].occurred_at
     assert timedelta(minutes=7) < waited <= timedelta(minutes=9)
     assert rig.steps["log"] == "6 steps"
@@ -280,7 +221,7 @@ def test_the_balances_of_each_step_are_those_of_the_ledger_after_it(rig: Any) ->
         balances = {name: D(value) for name, value in event.balances.items()}
         assert balances == {name: getattr(then, name) for name in balances}, event.step
     assert len(rows) == len(STEPS)
-    assert day_of(rig).steps["payroll"].balances["tax_cash"] == "600.00"
+    assert rig.day_record.steps["payroll"].balances["tax_cash"] == "600.00"
 
 
 # Switched off in the middle of the day
@@ -288,6 +229,7 @@ def test_the_balances_of_each_step_are_those_of_the_ledger_after_it(rig: Any) ->
 
 def test_switched_off_it_goes_no_further_and_what_is_at_the_broker_is_still_booked(
     make_holdings: Callable[..., Any],
+    ended_at: Any,
 ) -> None:
     """A setting counts from the next start on: here the process ends with an order on its way."""
     rig = make_holdings()
@@ -304,8 +246,8 @@ def test_switched_off_it_goes_no_further_and_what_is_at_the_broker_is_still_book
     assert said["holdings"] == "disabled: the long-term holdings are left as they are"
     assert rig.broker.sent == []
     assert rig.units().keys() == {"1130.SCHD"}
-    assert state(rig, "2026-03-03-reinvestment-SCHD-buy") == "filled"
-    assert state(rig, "2026-03-03-reinvestment-SCHY-buy") == "cancelled"  # it never left
+    assert rig.state("2026-03-03-reinvestment-SCHD-buy") == "filled"
+    assert rig.state("2026-03-03-reinvestment-SCHY-buy") == "cancelled"  # it never left
     assert "reinvest" not in rig.steps
     assert (rig.purses.tax_cash, rig.purses.payroll) == (kept.tax_cash, kept.payroll)
     assert rig.equal()

@@ -1,79 +1,19 @@
 """The float's check when securities are refused, do not trade, or are hardly traded; old sales."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from aggregates.capital import RecordDeposit
-from aggregates.holdings import HoldingsDay, day_stream
 from aggregates.instrument import RecordSplit
-from aggregates.order import Order, order_stream
-from config import failpoints
 from projections.ledger_records import AsOf
 from runtime.holdings_float import value_account
 from runtime.holdings_plan import current_plan
 from runtime.holdings_unpriced import unpriced_of
-from strategies.planned_order import PlannedOrder
 
 D = Decimal
-
-
-class Ended(BaseException):
-    """The process ends here."""
-
-
-@contextmanager
-def ended_at(step: str) -> Iterator[None]:
-    def reached(name: str) -> None:
-        if name == step:
-            raise Ended
-
-    failpoints.arm(reached)
-    try:
-        with pytest.raises(Ended):
-            yield
-    finally:
-        failpoints.arm(None)
-
-
-def day_of(rig: Any) -> HoldingsDay:
-    found: HoldingsDay = rig.bot.store.load(HoldingsDay, day_stream(rig.hours.day))
-    return found
-
-
-def figures(rig: Any, step: str) -> dict[str, str]:
-    return dict(day_of(rig).steps[step].figures)
-
-
-def state(rig: Any, order_id: str) -> str:
-    order: Order = rig.bot.store.load(Order, order_stream(order_id))
-    return order.state
-
-
-def order(side: Any, symbol: str, quantity: str, context: Any = "rebalance") -> PlannedOrder:
-    return PlannedOrder(
-        symbol=symbol, side=side, quantity=D(quantity), context=context, reason="test"
-    )
-
-
-def quiet(rig: Any, symbol: str, *days: int) -> None:
-    """It does not trade on these days, nor is it quoted."""
-    for number in days:
-        rig.market.quiet.add((symbol, rig.market.days()[number]))
-    rig.forget()
-
-
-def deposit(rig: Any, amount: str) -> None:
-    when: dict[str, Any] = {"at": rig.clock.now(), "effective_date": rig.hours.day}
-    command = RecordDeposit(
-        **when, reference="more", currency="USD", amount=D(amount), reason="test"
-    )
-    rig.bot.dispatch(command, command_id="more")
-    rig.broker.more_cash += D(amount)
 
 
 # A top-up
@@ -122,13 +62,15 @@ def test_what_the_market_does_not_take_in_time_is_sold_of_the_next_one(
     assert rig.equal()
 
 
-def test_a_sale_for_the_float_that_did_not_leave_is_dropped_when_it_is_old(rig: Any) -> None:
+def test_a_sale_for_the_float_that_did_not_leave_is_dropped_when_it_is_old(
+    rig: Any, ended_at: Any
+) -> None:
     rig.plan("SCHD", float_target="50")
     for _ in range(6):
         rig.hold("SCHD", "100")
     with ended_at("holdings.batch_intended"):
         rig.run()
-    deposit(rig, "50000.00")
+    rig.deposit("50000.00")
     rig.clock.wait_until(rig.clock.now() + timedelta(hours=3))
     rig.bot.views.catch_up()
     rig.run()
@@ -140,7 +82,7 @@ def test_a_sale_for_the_float_that_did_not_leave_is_dropped_when_it_is_old(rig: 
     assert rig.equal()
 
 
-def test_what_is_still_missing_after_an_old_sale_is_sold_anew(rig: Any) -> None:
+def test_what_is_still_missing_after_an_old_sale_is_sold_anew(rig: Any, ended_at: Any) -> None:
     rig.plan("SCHD", float_target="50")
     for symbol, times in (("SCHD", 5), ("SCHY", 2)):
         for _ in range(times):
@@ -183,7 +125,7 @@ def test_a_security_without_a_trade_today_counts_at_its_last_price_which_is_said
     for _ in range(3):
         rig.hold("SCHD", "150")
     rig.hold("SCHY", "0.001")
-    quiet(rig, "SCHY", 1)
+    rig.quiet("SCHY", 1)
     rig.day(1)
     rig.run()
     assert rig.purses.float >= D("59000")
@@ -197,7 +139,7 @@ def test_a_security_without_a_trade_today_counts_at_its_last_price_which_is_said
 def test_a_price_from_before_a_split_counts_per_new_unit(rig: Any) -> None:
     rig.plan("SCHD")
     rig.hold("SCHY", "100")
-    quiet(rig, "SCHY", 1)
+    rig.quiet("SCHY", 1)
     rig.day(1)
     before = figures_of_value(rig)
     rig.bot.dispatch(
@@ -225,13 +167,13 @@ def test_a_price_that_is_too_old_is_none_and_the_security_does_not_count(
     rig.plan("SCHD", float_target="60")
     for symbol in ("SCHD", "SCHD", "SCHD", "SCHY"):
         rig.hold(symbol, "150")
-    quiet(rig, "SCHY", 1, 2)
+    rig.quiet("SCHY", 1, 2)
     rig.day(1)
     rig.run()
     assert "SCHY at its last price, of 2026-03-02" in rig.steps["value"]
     rig.day(2)
     rig.run()
     assert rig.steps["value"].endswith("SCHY is not counted: its last price is of 2026-03-02")
-    value = D(figures(rig, "value")["account_value"])
+    value = D(rig.figures("value")["account_value"])
     assert D("84000") < value < D("86000")  # 15,000.00 of 100,000.00 are in SCHY
     assert rig.steps["float"].startswith(f"{rig.purses.float:,f} is at or above the target")

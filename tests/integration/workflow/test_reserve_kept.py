@@ -6,31 +6,12 @@ from typing import Any
 
 import pytest
 
-from config import failpoints
-
 D = Decimal
-
-
-class Ended(BaseException):
-    """The process ends here."""
 
 
 def reserve(rig: Any) -> Decimal:
     held = rig.purses
     return D(held.tax_cash + held.tax_vehicle)
-
-
-def end_at(rig: Any, step: str) -> None:
-    def reached(name: str) -> None:
-        if name == step:
-            raise Ended
-
-    failpoints.arm(reached)
-    try:
-        with pytest.raises(Ended):
-            rig.run()
-    finally:
-        failpoints.arm(None)
 
 
 @pytest.fixture
@@ -50,8 +31,10 @@ def vehicle(rig: Any) -> Any:
 
 def test_a_vehicles_loss_is_put_back_by_the_next_session_when_the_process_ended(
     vehicle: Any,
+    ended_at: Any,
 ) -> None:
-    end_at(vehicle, "holdings.batch_ended")
+    with ended_at("holdings.batch_ended"):
+        vehicle.run()
     assert reserve(vehicle) < 2000
     vehicle.day(4)  # nothing ran on Thursday
     vehicle.run()
@@ -60,9 +43,13 @@ def test_a_vehicles_loss_is_put_back_by_the_next_session_when_the_process_ended(
     assert vehicle.equal()
 
 
-def test_a_loss_is_put_back_once_however_often_the_process_ends(vehicle: Any) -> None:
-    end_at(vehicle, "holdings.batch_ended")
-    end_at(vehicle, "holdings.whole")
+def test_a_loss_is_put_back_once_however_often_the_process_ends(
+    vehicle: Any, ended_at: Any
+) -> None:
+    with ended_at("holdings.batch_ended"):
+        vehicle.run()
+    with ended_at("holdings.whole"):
+        vehicle.run()
     assert reserve(vehicle) == D("2000.00")
     vehicle.run()
     assert reserve(vehicle) == D("2000.00")
@@ -204,12 +191,15 @@ def test_nothing_is_swept_while_an_allocation_is_refused(rig: Any) -> None:
     )
 
 
-def test_a_gain_of_the_past_that_came_to_be_known_today_is_not_swept_either(rig: Any) -> None:
+def test_a_gain_of_the_past_that_came_to_be_known_today_is_not_swept_either(
+    rig: Any, ended_at: Any
+) -> None:
     rig.plan("SCHD", float_target="0", sweep=True)
     rig.gain("100.00")
     rig.draw("50000.00")
     rig.day(1)
-    end_at(rig, "holdings.allocated")
+    with ended_at("holdings.allocated"):
+        rig.run()
     rig.gain("1500.00", day=0)
     rig.run()
     assert "sweep: bought" in rig.steps["reinvest"]
