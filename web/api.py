@@ -20,7 +20,7 @@ from security.keyfile import KeyFileError
 from web.access import NotAllowed
 from web.chart_views import accounts_with_balances
 from web.event_access import check_topic, hidden
-from web.frame import BadInput, NoBooks, NotThere, day_of, frame
+from web.frame import BadInput, NoBooks, NotThere, day_of, frame, whole
 from web.ledger import ORDERS
 from web.shared import shared
 
@@ -162,8 +162,8 @@ def _whole(name: str, default: int, least: int = 0, most: int = LARGEST) -> int:
     text = request.args.get(name, "")
     if not text:
         return default
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else -1
-    if not least <= number <= most:
+    number = whole(text, digits=16)
+    if number is None or not least <= number <= most:
         raise BadInput(f"{name}={text[:40]!r} is not a whole number from {least} to {most}.")
     return number
 

@@ -114,8 +114,7 @@ def _booked(position: int) -> tuple[object, list[Marked]] | None:
 
 def may_book() -> bool:
     """In the present, and not in a demo: it has no vault, so nobody could be signed in."""
-    around = frame()
-    return not around.fixed and around.status is not None and not around.status.demo
+    return frame().present
 
 
 @pages.route("/new/<what>", methods=["GET", "POST"])

@@ -19,7 +19,7 @@ from aggregates.chart_of_accounts import AccountChange, ChartEdit
 from config.clock import local_date
 from runtime.chart_change import with_books
 from web.access import may
-from web.frame import BadInput, NotThere, frame
+from web.frame import BadInput, NotThere, frame, whole
 from web.shared import shared
 
 KINDS: dict[str, type[ChartEdit]] = {
@@ -69,9 +69,7 @@ class Typed:
 
 def may_change() -> bool:
     """Accountant and admin may, now, and not in a demo: it has no vault that keeps the change."""
-    around = frame()
-    demo = around.status is None or around.status.demo
-    return may("accounts.edit") and not around.fixed and not demo
+    return may("accounts.edit") and frame().present
 
 
 def check_may_change() -> None:
@@ -115,9 +113,9 @@ def done(sent: Typed) -> str:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+    if (found := whole(text, digits=9)) is None:
         raise BadInput(
             "The form does not say which version of the chart it was opened on. Nothing was "
             "changed; load the page again."
         )
-    return int(text)
+    return found

@@ -64,6 +64,12 @@ class Frame:
         return bool(self.as_of or self.known_at) and not self.faulty
 
     @property
+    def present(self) -> bool:
+        """Whether something can be changed from this page: it shows the present, and of a bot; a
+        demo has no vault that could keep a change."""
+        return not self.fixed and self.status is not None and not self.status.demo
+
+    @property
     def effective(self) -> date | None:
         return self.clocks.date if self.clocks is not None else None
 
@@ -196,9 +202,15 @@ def number(name: str, default: int, least: int = 0) -> int:
     text = _argument(name)
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) >= least):
+    found = whole(text)
+    if found is None or found < least:
         raise BadInput(f"{name}={text[:LONGEST]!r} is not a whole number from {least} on.")
-    return int(text)
+    return found
+
+
+def whole(text: str, digits: int = 15) -> int | None:
+    """The number that the text is; None for anything else, or one of more digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def day_of(text: str, what: str) -> date:

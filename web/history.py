@@ -10,7 +10,7 @@ from flask import Blueprint, render_template, request
 
 from web.event_access import check_topic, hidden
 from web.formatting import count
-from web.frame import BadInput, NotThere, frame, link, number
+from web.frame import BadInput, NotThere, frame, link, number, whole
 from web.ledger import is_reversed, mark_of
 from web.shared import shared
 
@@ -104,12 +104,12 @@ def _entries(place: int) -> list[Any]:
 
 
 def _place(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    if (place := whole(text)) is None:
         raise BadInput(
             f"{text[:40]!r} is not the number of an event; events are numbered from 1 to "
             f"{count(frame().position)}."
         )
-    return int(text)
+    return place
 
 
 def _no_event(place: int) -> str:

@@ -24,7 +24,7 @@ from runtime.holdings_versions import PlanVersion
 from web.access import actor, may
 from web.door import folder
 from web.forms import command_id, notice
-from web.frame import BadInput, NotThere, frame
+from web.frame import BadInput, NotThere, frame, whole
 from web.holdings_ahead import taken_up, when_next
 from web.holdings_asked import Asked, difference_to, looked_at, refused
 from web.holdings_form import Typed, read_typed, typed_of
@@ -104,10 +104,10 @@ def back(number: int) -> Answer:
 def put_back(number: int) -> Answer:
     """An earlier version again, as a new one."""
     known, then = _version(number)
-    seen = request.form.get("seen", "")
+    seen = whole(request.form.get("seen", "")) or 0
     try:
         done = roll_back_plan(
-            shared().custody(), number, seen=int(seen) if seen.isdigit() else 0, actor=actor(),
+            shared().custody(), number, seen=seen, actor=actor(),
             reason=request.form.get("reason", ""), command_id=command_id("holdings-back"),
             state=shown(present=True).state,
         )  # fmt: skip
@@ -123,9 +123,7 @@ def put_back(number: int) -> Answer:
 
 def may_edit() -> bool:
     """An admin may, now, and not in a demo: it has no vault that could keep the plan."""
-    around = frame()
-    demo = around.status is None or around.status.demo
-    return may("holdings.save") and not around.fixed and not demo
+    return may("holdings.save") and frame().present
 
 
 def opened(now: Shown) -> Typed:
@@ -163,10 +161,9 @@ def _seen_now(asked: Asked) -> Typed:
 
 
 def _row_of(does: str) -> int:
-    text = does.removeprefix("delete-")
-    if not (text.isascii() and text.isdigit() and len(text) <= 3):
+    if (row := whole(does.removeprefix("delete-"), digits=3)) is None:
         raise BadInput("The form does not say which row to delete. Nothing was changed.")
-    return int(text)
+    return row
 
 
 def _version(number: int) -> tuple[list[PlanVersion], PlanVersion]:

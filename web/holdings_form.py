@@ -15,7 +15,7 @@ from typing import NamedTuple
 from flask import request
 
 from aggregates.holdings_plan import MOST_SECURITIES, Plan, PlanFault, PlannedSecurity
-from web.frame import BadInput
+from web.frame import BadInput, whole
 from web.holdings_words import bare_percent
 
 PERCENTS = ("float_target", "tax_reserve", "payroll", "drift_band")
@@ -146,10 +146,9 @@ def _percent(text: str) -> Decimal:
 
 
 def _whole(name: str) -> int:
-    text = request.form.get(name, "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+    if (found := whole(request.form.get(name, "").strip(), digits=9)) is None:
         raise BadInput(
             f"The form does not say {name.replace('_', ' ')} as a whole number. Nothing was "
             "changed; load the page again."
         )
-    return int(text)
+    return found

@@ -97,7 +97,7 @@ class Shown:
     @cached_property
     def orders(self) -> list[Any]:
         """Of the long-term holdings, open at the broker now; none in a page of the past."""
-        if frame().fixed or not _has_bot():
+        if not frame().present:
             return []
         found = shared().queries.live(frame().clocks).open_orders
         return [order for order in found if order.sleeve == "holdings"]
@@ -162,11 +162,6 @@ def why_it_waits(asked: Asked) -> str:
         return ""
     now = shared().clock.now()
     return shared().queries.together(lambda q: why_waiting(q, asked, now))
-
-
-def _has_bot() -> bool:
-    status = frame().status
-    return status is not None and not status.demo
 
 
 def _enabled(revisions: Sequence[Revision]) -> bool:

@@ -26,7 +26,7 @@ from runtime.holdings_view import top_up_sales
 from runtime.rebalance_preview import NoPlan, Shown, preview_now
 from web.access import actor, may
 from web.forms import command_id, notice
-from web.frame import BadInput, NotThere, frame
+from web.frame import BadInput, NotThere, frame, whole
 from web.holdings_ahead import taken_up
 from web.holdings_shown import before_the_books, shown, why_it_waits
 from web.shared import shared
@@ -111,9 +111,7 @@ def take_back(name: str) -> Answer:
 
 def may_ask() -> bool:
     """Operators may, now, and not in a demo."""
-    around = frame()
-    demo = around.status is None or around.status.demo
-    return may("rebalancing.ask") and not around.fixed and not demo
+    return may("rebalancing.ask") and frame().present
 
 
 def _asked(name: str) -> Asked:
@@ -139,13 +137,12 @@ def _reason_fault() -> str:
 
 
 def _position() -> int:
-    text = request.form.get("position", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    if (position := whole(request.form.get("position", ""))) is None:
         raise BadInput(
             "The form does not say which preview it is about. Nothing was asked; look at the "
             "preview again."
         )
-    return int(text)
+    return position
 
 
 def _preview_page(faults: dict[str, str]) -> str:
