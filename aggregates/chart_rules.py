@@ -25,9 +25,10 @@ ROLE_TYPES: dict[str, AccountType] = {
 }
 ROLES = tuple(ROLE_TYPES)
 # Each of these has a cost pool for each security; two of them never share one.
-SECURITY_ROLES = (
-    "trading_securities", "trading_options", "holdings_securities", "tax_reserve_vehicle",
-)  # fmt: skip
+TRADING_ROLES = ("trading_securities", "trading_options")
+HOLDINGS_ROLES = ("holdings_securities", "tax_reserve_vehicle")
+SECURITY_ROLES = TRADING_ROLES + HOLDINGS_ROLES
+# The broker's cash, by what it is kept for.
 PURSE_ROLES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
 _CODE = re.compile(r"[0-9]{4}")
 

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from aggregates.chart_rules import PURSE_ROLES
 from aggregates.money import (
     PRICE_SCALE,
     QUANTITY_SCALE,
@@ -23,7 +24,6 @@ from exporters.errors import ExportError
 from projections.ledger_bulk import BulkEntry, LedgerBulk
 from projections.ledger_records import AsOf, Books, Listing
 
-PURSES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
 Kind = Literal["trade", "split", "transfer", "income", "cash"]
 # OFX TRNTYPE (11.4.3.1) and NAME by the entry's topic
 _CASH_WORDS = {
@@ -91,7 +91,7 @@ class MovementReader:
         self._reversals = bulk.reversals(as_of)
         self._splits_told: set[int] = set()
         roles = bulk.role_codes(as_of)
-        self.purses = frozenset[str]().union(*(roles.get(role, ()) for role in PURSES))
+        self.purses = frozenset[str]().union(*(roles.get(role, ()) for role in PURSE_ROLES))
         self._suspense = roles.get("suspense", frozenset())
         self._withheld = roles.get("withholding_tax", frozenset())
         self._commissions = roles.get("commissions", frozenset())

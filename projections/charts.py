@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import NamedTuple
 
 from aggregates.chart_of_accounts import STREAM, Chart, ChartAdopted, ChartChanged
 from eventstore.envelope import Envelope
 from eventstore.feed import Feed
-from projections.ledger_records import FOREVER, NOW, AsOf
+from projections.known_events import known_events
+from projections.ledger_records import NOW, AsOf
 
 
 class Adoption(NamedTuple):
@@ -24,12 +24,8 @@ class Adoption(NamedTuple):
 
 def adoptions(feed: Feed, as_of: AsOf = NOW) -> list[Adoption]:
     """Every version that both clocks know, in the order of recording; the last is in force."""
-    until = as_of.date or date.max
-    position = FOREVER if as_of.position is None else as_of.position
-    rows = (row for row in feed.stream(STREAM) if row.position <= position)
     return [
         Adoption(row, event)
-        for row in rows
-        if isinstance(event := feed.event(row), ChartAdopted | ChartChanged)
-        and event.effective_date <= until
+        for row, event in known_events(feed, STREAM, as_of)
+        if isinstance(event, ChartAdopted | ChartChanged)
     ]

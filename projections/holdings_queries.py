@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
+from aggregates.chart_rules import HOLDINGS_ROLES
 from aggregates.holdings_plan import Plan
 from projections.holdings_dividends import Names, dividend_postings
 from projections.holdings_records import (
@@ -19,7 +20,6 @@ from projections.holdings_records import (
     SecurityRow,
 )
 from projections.holdings_results import (
-    HOLDINGS_ROLES,
     Codes,
     codes_of,
     realized_by_sleeve,

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 
+from aggregates.chart_rules import HOLDINGS_ROLES, TRADING_ROLES
 from aggregates.money import from_scaled
 from projections.holdings_records import Realized
 from projections.ledger_bulk import LedgerBulk
@@ -18,9 +19,6 @@ from projections.ledger_points import LedgerPoints, lines_of, results_sql
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import FOREVER, AsOf
 from projections.posting_rules import RESULT_ROLES
-
-TRADING_ROLES = ("trading_securities", "trading_options")
-HOLDINGS_ROLES = ("holdings_securities", "tax_reserve_vehicle")
 
 Codes = dict[str, frozenset[str]]  # by role, every code it was ever mapped to
 

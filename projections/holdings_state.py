@@ -7,12 +7,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
+from aggregates.chart_rules import HOLDINGS_ROLES, SECURITY_ROLES, TRADING_ROLES
 from aggregates.holdings_plan import Plan, weights
 from aggregates.money import QUANTITY_SCALE, divide_half_even, from_scaled, plain
 from projections.holdings_dividends import Names, net_dividends
 from projections.holdings_prices import Prices
 from projections.holdings_records import HoldingsState, PriceThen, Reserves, SecurityRow
-from projections.holdings_results import HOLDINGS_ROLES, TRADING_ROLES, Results, codes_of, main_of
+from projections.holdings_results import Results, codes_of, main_of
 from projections.ledger_bulk import LedgerBulk
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf, Listing
@@ -155,7 +156,7 @@ class Moment:
     def _price(self, suffix: str, listing: Listing) -> PriceThen | None:
         """Looked up once, in the accounts of all sleeves that were posted to."""
         if suffix not in self._known_prices:
-            mains = codes_of(self.codes, (*TRADING_ROLES, *HOLDINGS_ROLES))
+            mains = codes_of(self.codes, SECURITY_ROLES)
             accounts = [a for a in (f"{main}.{suffix}" for main in mains) if a in self._sums]
             found = self._prices.of(listing.instrument_id, suffix, accounts)
             self._known_prices[suffix] = found

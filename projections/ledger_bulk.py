@@ -14,11 +14,9 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-import msgspec
-
 from aggregates.chart_of_accounts import Account, Chart
 from projections.ledger_points import LedgerPoints, lines_of
-from projections.ledger_queries import LedgerQueries
+from projections.ledger_queries import LedgerQueries, chart_of
 from projections.ledger_records import NOW, AsOf, Listing
 
 _HEAD = (
@@ -142,7 +140,7 @@ class LedgerBulk:
             "SELECT coa_json FROM coa_metadata WHERE position <= ? ORDER BY coa_version",
             as_of.parameters[1:],
         )
-        return [msgspec.json.decode(text, type=Chart) for (text,) in rows]
+        return [chart_of(text) for (text,) in rows]
 
     def accounts(self, as_of: AsOf = NOW) -> dict[str, Account]:
         """Each main account by code (see LedgerQueries.accounts)."""

@@ -13,6 +13,7 @@ import msgspec
 
 from aggregates.books import UnitMovement
 from aggregates.chart_of_accounts import Account, Chart
+from aggregates.chart_rules import PURSE_ROLES
 from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
 from projections.ledger_points import LedgerPoints, Sums
@@ -62,7 +63,7 @@ class LedgerQueries:
         ).fetchone()
         if row is None:
             raise DomainError("No chart of accounts was in force at that time.")
-        return _chart(row[0])
+        return chart_of(row[0])
 
     def accounts(self, as_of: AsOf = NOW) -> dict[str, Account]:
         """Accounts by code, each as the chart in force has it; one that this chart does not have,
@@ -73,7 +74,7 @@ class LedgerQueries:
             " CASE WHEN effective_date <= ?2 THEN coa_version ELSE -coa_version END",
             (position, day),
         )
-        return {a.code: a for (text,) in rows for a in _chart(text).accounts}
+        return {a.code: a for (text,) in rows for a in chart_of(text).accounts}
 
     def account_name(self, code: str, as_of: AsOf = NOW) -> str:
         """See ``title_of``."""
@@ -118,8 +119,7 @@ class LedgerQueries:
     def broker_cash(self, as_of: AsOf = NOW) -> Decimal:
         """What the broker's cash must be: float + reserves + pool (decision 0006)."""
         mapping = self.chart().mapping
-        roles = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
-        return self._total({mapping[role] for role in roles}, as_of)
+        return self._total({mapping[role] for role in PURSE_ROLES}, as_of)
 
     def _total(self, codes: set[str], as_of: AsOf) -> Decimal:
         sums = self._points.sums(as_of).items()
@@ -334,7 +334,8 @@ def title_of(accounts: Mapping[str, Account], code: str) -> str:
 
 
 @lru_cache(16)
-def _chart(text: str) -> Chart:
+def chart_of(text: str) -> Chart:
+    """A version of the chart as the ledger keeps it; not to be changed."""
     return msgspec.json.decode(text, type=Chart)
 
 

@@ -14,6 +14,7 @@ from aggregates import capital
 from aggregates.base import Event
 from aggregates.books import BooksOpened
 from aggregates.chart_of_accounts import ROLES
+from aggregates.chart_rules import PURSE_ROLES
 from aggregates.instrument import InstrumentRegistered, InstrumentSplit
 from aggregates.money import QUANTITY_SCALE, divide_half_even, exponent, minor_units
 from aggregates.order_messages import OrderFilled
@@ -32,7 +33,6 @@ from projections.fill_facts import utc_text
 from projections.posting_rules import capital_lines, fill_amounts
 
 SCHEMA = (Path(__file__).parent / "performance_schema.sql").read_text(encoding="utf-8")
-_CASH = {"cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool"}
 _ROLES = {role: role for role in ROLES}  # capital postings by role: the chart does not matter here
 _CAPITAL = (
     capital.CapitalDeposited,
@@ -137,7 +137,7 @@ class Performance(Projection):
 
     def _capital(self, row: Envelope, e: Any) -> None:
         lines = capital_lines(e, _ROLES, self._state.exponent)
-        self._state.cash += sum(line.amount for line in lines if line.account in _CASH)
+        self._state.cash += sum(line.amount for line in lines if line.account in PURSE_ROLES)
         self._point(row, e, e.topic.partition(".")[2])
 
     def _filled(self, row: Envelope, e: OrderFilled) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.chart_rules import PURSE_ROLES
 from aggregates.holdings_plan import STREAM, HoldingsPlan
 from aggregates.market import Bar
 from aggregates.money import plain
@@ -25,7 +26,6 @@ from runtime.order_book import OrderBook
 from strategies.protocol import Holding, minute_of
 
 _ZERO = Decimal(0)
-_CASH_ROLES = ("cash_float", "tax_reserve", "payroll_reserve", "reinvestment_pool")
 _BEFORE, _TODAY, _NOW = 0, 1, 2  # places of the dates that the totals are kept for
 _OWNER_ROLES = ("opening_equity", "owner_draws")
 
@@ -206,7 +206,7 @@ class Desk(OrderBook):
         """The ledger's figures, looked at again whenever it has a newer entry."""
         totals, role = self._totals, self._mapping
         if totals.follow() or self._booked is None:
-            cash = [role[name] for name in _CASH_ROLES]
+            cash = [role[name] for name in PURSE_ROLES]
             self._booked = Booked(
                 cash_float=totals.of(role["cash_float"], _NOW),
                 cash=sum((totals.of(code, _NOW) for code in cash), _ZERO),

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.chart_rules import TRADING_ROLES
 from aggregates.order import Order, order_stream
 from brokers.port import BrokerError, BrokerUnavailable, OutcomeUnknown
 from projections.ledger_queries import LedgerQueries
@@ -25,7 +26,6 @@ from runtime.outbox import Outbox
 PAUSES_S = (2, 4, 8, 15, 30, 60, 60, 60, 60, 60)  # between attempts: some six minutes in all
 PATIENCE = timedelta(seconds=150)  # an exit that fills nothing for so long is asked for anew
 QUOTE_LIVES = timedelta(minutes=5)
-TRADING_ROLES = ("trading_securities", "trading_options")
 _ZERO = Decimal(0)
 
 Wait = Callable[[datetime], object]

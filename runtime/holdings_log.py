@@ -15,13 +15,14 @@ import msgspec
 
 from aggregates.base import Event
 from aggregates.books import EntryReversed
+from aggregates.chart_rules import HOLDINGS_ROLES
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
 from config.clock import from_micros
 from eventstore.envelope import Envelope
 from eventstore.errors import UnknownEvent
 from eventstore.feed import Feed
 from exporters.holdings_log import LogLine, TransactionLine
-from projections.holdings_results import HOLDINGS_ROLES, codes_of, main_of
+from projections.holdings_results import codes_of, main_of
 from projections.ledger_bulk import LedgerBulk
 from projections.ledger_queries import LedgerQueries, title_of
 from projections.ledger_records import AsOf

@@ -24,12 +24,11 @@ from runtime.holdings_cash import CashCheck, HoldingsStopped, balances_of
 from runtime.holdings_float import FloatCheck, value_account
 from runtime.holdings_gains import GainsStep
 from runtime.holdings_orders import HoldingsOrders, Wait
-from runtime.holdings_plan import current_plan
 from runtime.holdings_purchases import HoldingsPurchases
 from runtime.holdings_ready import plan_to_work_by
 from runtime.holdings_reserve import make_whole
 from runtime.holdings_unpriced import NO_PRICE
-from runtime.instruments import as_named, register
+from runtime.instruments import register
 from runtime.purses import Reserves, purses_of
 from runtime.reconciliation import Reconciled
 from strategies.holdings_allocation import float_target
@@ -56,9 +55,9 @@ class HoldingsPhase:
 
     def run(self) -> str:
         """All steps that are not done yet; the outcome in words. Raises KeysRefused."""
-        plan, said = plan_to_work_by(self._bot)
-        if plan is None:
-            return said
+        ready = plan_to_work_by(self._bot)
+        if ready.plan is None:
+            return ready.why
         if not self._day().steps:
             # HOLDINGS_DELAY_MINUTES=0: the workflow begins as soon as the open phase has ended
             delay = timedelta(minutes=self._bot.settings.HOLDINGS_DELAY_MINUTES)
@@ -97,7 +96,7 @@ class HoldingsPhase:
         # HOLDINGS_FLOAT_CHECK=after_open: once a day, within the workflow
         if self._bot.settings.HOLDINGS_FLOAT_CHECK != "after_session" or step in self._day().steps:
             return ""
-        if plan_to_work_by(self._bot)[0] is None:
+        if plan_to_work_by(self._bot).plan is None:
             return ""
         try:
             self._cash.look("before the float check")
@@ -136,13 +135,11 @@ class HoldingsPhase:
     def _plan(self) -> tuple[int, Plan]:
         """The version in force now and its plan, by the names of today; its securities are known
         by then."""
-        allowed, said = plan_to_work_by(self._bot)
-        number, plan = current_plan(self._bot)
-        if allowed is None or plan is None:
-            raise HoldingsStopped(said)
-        plan = as_named(plan, self._bot.views.books)
-        register(self._bot, sorted(plan.symbols))
-        return number, plan
+        ready = plan_to_work_by(self._bot)
+        if ready.plan is None:
+            raise HoldingsStopped(ready.why)
+        register(self._bot, sorted(ready.plan.symbols))
+        return ready.version, ready.plan
 
     def _value(self) -> None:
         number, plan = self._plan()

@@ -95,9 +95,7 @@ def save_plan(
         seen=seen,
         reason=reason.strip(),
     )
-    return custody.change(
-        command, actor=actor, command_id=command_id, secrets={IN_VAULT: _become(seen + 1, plan)}
-    )
+    return _change(custody, command, plan, actor, command_id)
 
 
 def roll_back_plan(
@@ -122,9 +120,15 @@ def roll_back_plan(
         seen=seen,
         reason=reason.strip(),
     )
-    return custody.change(
-        command, actor=actor, command_id=command_id, secrets={IN_VAULT: _become(seen + 1, plan)}
-    )
+    return _change(custody, command, plan, actor, command_id)
+
+
+def _change(
+    custody: Custody, command: SavePlan | RollBackPlan, plan: Plan, actor: str, command_id: str
+) -> Recorded:
+    """Event and file in one rotation; the file names the version that the event will have."""
+    become = _become(command.seen + 1, plan)
+    return custody.change(command, actor=actor, command_id=command_id, secrets={IN_VAULT: become})
 
 
 def current_plan(source: Store | HasStore) -> tuple[int, Plan | None]:

@@ -11,13 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.chart_rules import SECURITY_ROLES
 from aggregates.session import Mark, MarkPrices
 from brokers.port import BrokerError, BrokerUnavailable, KeysRefused
 from config.calendar import SessionHours
 from eventstore.errors import CommandConflict
 from projections.holdings_prices import Prices
 from projections.holdings_records import PriceThen
-from projections.holdings_results import HOLDINGS_ROLES, TRADING_ROLES
 from projections.ledger_records import NOW
 from runtime.bootstrap import Bot
 from runtime.flatten import QUOTE_LIVES
@@ -64,7 +64,7 @@ def last_prices(bot: Bot) -> dict[str, PriceThen]:
     now. Views must be caught up."""
     books = bot.views.books
     prices, mapping = Prices(books, bot.views.trading, NOW), books.chart().mapping
-    mains = [mapping[role] for role in (*TRADING_ROLES, *HOLDINGS_ROLES)]
+    mains = [mapping[role] for role in SECURITY_ROLES]
     found = {}
     for p in books.positions():
         suffix = p.code.partition(".")[2]

@@ -25,7 +25,8 @@ from aggregates.holdings_requests import (
 from aggregates.rebalance_values import CarriedOut, Preview
 from config.clock import from_micros, local_date
 from eventstore.feed import Feed
-from projections.ledger_records import FOREVER, NOW, AsOf
+from projections.known_events import known_events
+from projections.ledger_records import NOW, AsOf
 from runtime.custody import Custody
 from runtime.dispatch import Recorded
 from runtime.queries import Queries
@@ -144,14 +145,8 @@ def _id_of(kind: Kind, command_id: str) -> str:
 
 def requests_of(feed: Feed, as_of: AsOf = NOW) -> list[Asked]:
     """Every request that both clocks know, as it stood then, oldest first."""
-    until = FOREVER if as_of.position is None else as_of.position
     found: dict[str, Asked] = {}
-    for row in feed.stream(STREAM):
-        event = feed.event(row)
-        if row.position > until:
-            break
-        if as_of.date is not None and event.effective_date > as_of.date:
-            continue
+    for row, event in known_events(feed, STREAM, as_of):
         at = from_micros(row.recorded_at)
         match event:
             case HoldingsRequested():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from aggregates.holdings_plan import STREAM, HoldingsPlanSaved, Plan, PlanChange, plan_changes
 from config.clock import from_micros
 from eventstore.feed import Feed
-from projections.ledger_records import FOREVER, NOW, AsOf
+from projections.known_events import known_events
+from projections.ledger_records import NOW, AsOf
 
 
 class PlanVersion(NamedTuple):
@@ -31,14 +32,9 @@ class PlanVersion(NamedTuple):
 
 def plan_versions(feed: Feed, as_of: AsOf = NOW) -> list[PlanVersion]:
     """Every version that both clocks know, in order; the last was in force."""
-    until = as_of.date or date.max
-    position = FOREVER if as_of.position is None else as_of.position
     found = []
-    for row in feed.stream(STREAM):
-        if row.position > position:
-            break
-        event = feed.event(row)
-        if isinstance(event, HoldingsPlanSaved) and event.effective_date <= until:
+    for row, event in known_events(feed, STREAM, as_of):
+        if isinstance(event, HoldingsPlanSaved):
             at = from_micros(row.recorded_at)
             found.append(
                 PlanVersion(

@@ -38,8 +38,13 @@ def register(bot: Bot, symbols: Iterable[str]) -> None:
 
 def bearer_of(books: LedgerQueries, symbol: str) -> str:
     """The id of the instrument that is called so now, the last one if there are more; else ""."""
-    called = [one for one in books.listed().values() if one.symbol == symbol]
-    return max(called, key=lambda one: one.position).instrument_id if called else ""
+    return _bearers(books).get(symbol, "")
+
+
+def _bearers(books: LedgerQueries) -> dict[str, str]:
+    """Instrument ids by the symbol that each bears now."""
+    listed = sorted(books.listed().values(), key=lambda one: one.position)
+    return {one.symbol: one.instrument_id for one in listed}
 
 
 def id_of(bot: Bot, symbol: str) -> str:
@@ -49,10 +54,8 @@ def id_of(bot: Bot, symbol: str) -> str:
 
 def ids_of(bot: Bot, symbols: Iterable[str]) -> dict[str, str]:
     """The same for several at once: the ledger is asked one time."""
-    exchange = bot.settings.EXCHANGE_CALENDAR
-    found = {symbol: instrument_id(exchange, symbol) for symbol in symbols}
-    listed = sorted(bot.views.books.listed().values(), key=lambda one: one.position)
-    return found | {one.symbol: one.instrument_id for one in listed if one.symbol in found}
+    exchange, known = bot.settings.EXCHANGE_CALENDAR, _bearers(bot.views.books)
+    return {symbol: known.get(symbol) or instrument_id(exchange, symbol) for symbol in symbols}
 
 
 def as_named(plan: Plan, books: LedgerQueries, as_of: AsOf = NOW) -> Plan:

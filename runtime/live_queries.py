@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 
+from aggregates.chart_rules import HOLDINGS_ROLES
 from aggregates.reconciliation import Difference
 from aggregates.session import Decided
 from config.paths import DataFolder
@@ -30,7 +31,6 @@ from runtime.status import Status, read_status
 from runtime.views import Views
 
 DECISIONS = 40  # the newest ones are shown; the page of the day has them all
-LONG_TERM = ("holdings_securities", "tax_reserve_vehicle")
 
 
 class Live:
@@ -94,7 +94,7 @@ def _held(views: Views, told: Status | None, as_of: AsOf) -> tuple[Held, ...]:
     Unrealized: what the units would bring at that price, less their cost in the ledger.
     """
     charts = [adoption.chart for adoption in adoptions(views.feed, as_of)]
-    long_term = {chart.mapping.get(role) for chart in charts for role in LONG_TERM}
+    long_term = {chart.mapping.get(role) for chart in charts for role in HOLDINGS_ROLES}
     newer = {p.symbol: (p.price_at, p.price) for p in told.positions} if told else {}
     return tuple(
         _valued(

@@ -76,7 +76,7 @@ class Requests:
         waiting = self._waiting()
         if self._must_wait() or not (waiting or self._is_due()):
             return
-        plan, why = plan_to_work_by(self._bot)
+        plan, why, _ = plan_to_work_by(self._bot)
         if plan is None:
             said = f"Nothing was bought or sold. {why[:1].upper()}{why[1:].rstrip('.')}."
             for request in waiting:

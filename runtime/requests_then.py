@@ -6,18 +6,15 @@ from decimal import Decimal
 
 from aggregates.holdings_requests import STREAM, HoldingsRequests
 from eventstore.feed import Feed
+from projections.known_events import known_events
 from projections.ledger_records import NOW, AsOf
 from strategies.rebalance_checks import unspent
 
 
 def requests_then(feed: Feed, as_of: AsOf = NOW) -> HoldingsRequests:
-    until, position = as_of.parameters
     found = HoldingsRequests(STREAM)
-    for row in feed.stream(STREAM):
-        if row.position <= position:
-            event = feed.event(row)
-            if event.effective_date.isoformat() <= until:
-                found.fold(event)
+    for _, event in known_events(feed, STREAM, as_of):
+        found.fold(event)
     return found
 
 

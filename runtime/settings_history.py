@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from aggregates.configuration import (
@@ -16,7 +16,8 @@ from aggregates.configuration import (
 from config.clock import from_micros
 from config.setting_model import KEYS
 from eventstore.feed import Feed
-from projections.ledger_records import FOREVER, NOW, AsOf
+from projections.known_events import known_events
+from projections.ledger_records import NOW, AsOf
 from runtime.query_records import Money
 
 _MONEY = ("BROKER_NAME", "ALPACA_PAPER")
@@ -53,15 +54,8 @@ def money_of(values: Mapping[str, str]) -> Money:
 
 def revisions(feed: Feed, as_of: AsOf = NOW) -> list[Revision]:
     """Every revision that both clocks know, in order; the last is in force."""
-    until = as_of.date or date.max
-    position = FOREVER if as_of.position is None else as_of.position
     settings, found = Configuration(STREAM), []
-    for row in feed.stream(STREAM):
-        if row.position > position:
-            break
-        event = feed.event(row)
-        if event.effective_date > until:
-            continue
+    for row, event in known_events(feed, STREAM, as_of):
         settings.fold(event)
         if isinstance(event, SettingsAdopted | SettingsChanged):
             found.append(

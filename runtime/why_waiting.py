@@ -13,6 +13,7 @@ from aggregates.session import Session, session_stream
 from config.calendar import SessionHours
 from config.errors import ConfigError
 from eventstore.feed import Feed
+from projections.known_events import known_events
 from runtime.holdings_requests import Asked
 from runtime.queries import Queries
 from runtime.schedule import calendar_around
@@ -75,6 +76,6 @@ def _session(queries: Queries, now: datetime) -> SessionHours | None:
 
 def _session_of(feed: Feed, hours: SessionHours) -> Session:
     found = Session(session_stream(hours.day.isoformat()))
-    for row in feed.stream(found.id):
-        found.fold(feed.event(row))
+    for _, event in known_events(feed, found.id):
+        found.fold(event)
     return found

@@ -18,6 +18,7 @@ from aggregates.holdings import ReservedFor
 from aggregates.holdings_plan import Plan, weights
 from aggregates.money import QUANTITY_SCALE, Money, exponent, from_scaled, plain
 from strategies.cost_rates import CostRates
+from strategies.holdings_rules import least_float
 from strategies.planned_order import SMALLEST, Context, PlannedOrder, buy_limit, buyable
 
 # A sale at the market brings a little less than its bid: the spread moves, and it has costs.
@@ -173,7 +174,7 @@ def percent_of(percent: Decimal, amount: Decimal, currency: str) -> Decimal:
 def float_target(plan: Plan, account_value: Decimal, currency: str) -> Decimal:
     """The least float, rounded up to the minor unit."""
     scale: int = 10 ** exponent(currency)
-    exact = Fraction(account_value) * Fraction(plan.float_target) / 100 * scale
+    exact = Fraction(least_float(plan, account_value)) * scale
     return from_scaled(-int(-exact // 1), scale)
 
 
