@@ -84,7 +84,7 @@ def test_the_security_of_the_tax_reserve_stays_under_its_new_symbol(holdings_rig
     rig.day(2)
     rig.broker.sent.clear()
     rename(rig, "BIL", "SCHX")
-    plan, _ = plan_to_work_by(rig.bot)
+    plan = plan_to_work_by(rig.bot).plan
     assert plan.tax_vehicle == "SCHX"
     rig.run()
     assert [r.symbol for r in rig.broker.sent if r.side == "sell"] == []
