@@ -15,7 +15,7 @@ from urllib.parse import quote as quoted
 import msgspec
 from alpaca.trading.client import TradingClient
 
-from aggregates.market import Bar, Quote
+from aggregates.market import Bar, IndexLevel, OptionContract, Quote
 from brokers.alpaca_data import AlpacaData
 from brokers.alpaca_fills import AlpacaFills
 from brokers.alpaca_halts import AlpacaHalts
@@ -187,6 +187,18 @@ class AlpacaBroker:
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         self._watch_halts()
         return self._data.bars(symbol, start, end)
+
+    def option_chain(
+        self,
+        underlying: str,  # noqa: ARG002 - of the port
+        first: date,  # noqa: ARG002
+        last: date,  # noqa: ARG002
+    ) -> Sequence[OptionContract]:
+        return ()
+
+    def index(self, symbol: str) -> IndexLevel | None:  # noqa: ARG002 - of the port
+        """None ever: Alpaca has no indices."""
+        return None
 
     def _watch_halts(self) -> None:
         """From the first question on that a day of trading asks; what became of it is logged."""

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from aggregates.market import Bar, Quote
+from aggregates.market import Bar, IndexLevel, OptionContract, Quote
 from brokers.fault_draws import NONE, Faults
 from brokers.port import (
     Account,
@@ -230,3 +230,9 @@ class FaultyBroker:
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         return self._other(lambda: self.behind.bars(symbol, start, end))
+
+    def option_chain(self, underlying: str, first: date, last: date) -> Sequence[OptionContract]:
+        return self._other(lambda: self.behind.option_chain(underlying, first, last))
+
+    def index(self, symbol: str) -> IndexLevel | None:
+        return self._other(lambda: self.behind.index(symbol))

@@ -16,14 +16,15 @@ from typing import Literal, Protocol
 import msgspec
 
 from aggregates.errors import TradeBotError
-from aggregates.market import Bar, Quote
+from aggregates.market import Bar, IndexLevel, OptionContract, Quote
 from aggregates.order_messages import OrderType, Side
 from config.calendar import SessionHours
 
 BrokerState = Literal["accepted", "partially_filled", "filled", "cancelled", "rejected", "expired"]
 ActivityKind = Literal[
-    "dividend", "withholding", "interest", "fee", "transfer", "corporate_action", "other"
-]
+    "dividend", "withholding", "interest", "fee", "transfer", "corporate_action",
+    "option_expiry", "option_exercise", "other",
+]  # fmt: skip
 MAX_SKEW = timedelta(seconds=5)
 
 
@@ -76,7 +77,8 @@ class ApiAction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker can do. ``quantity_step`` is the smallest fraction of a share,
+    """What the broker can do. ``quantity_step`` is the smallest fraction of a share (options are
+    traded in whole contracts, bought to open and sold to close only),
     ``bars_after`` how long after its minute a bar is there at the latest, as a rule, and
     ``requests_per_minute`` how many it takes; None: it does not count them."""
 
@@ -169,6 +171,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """What moved cash or shares without an order. ``code`` is the broker's own word for it.
 
+    An ``option_expiry`` takes ``quantity`` contracts (below 0) away for nothing.
+
     ``net_amount`` is the signed change of cash; ``quantity`` the signed change of shares, or the
     shares that a dividend was paid on. A ``cancelled`` one was taken back by the broker.
     """
@@ -256,3 +260,11 @@ class Broker(Protocol):
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         """Complete one-minute bars with ``start <= bar.start`` and ``bar.end <= min(end, now)``."""
+
+    def option_chain(self, underlying: str, first: date, last: date) -> Sequence[OptionContract]:
+        """Puts on it that expire from ``first`` to ``last``, with their quotes as they are now, by
+        expiry and strike. Empty when there surely are none, or where ``long_put`` is not offered.
+        """
+
+    def index(self, symbol: str) -> IndexLevel | None:
+        """The newest level of an index such as VIX, or None where the broker has none."""

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from aggregates.market import MINUTE, Bar, Quote
+from aggregates.market import MINUTE, Bar, IndexLevel, OptionContract, Quote
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, Money, exponent, from_scaled, to_scaled
 from brokers.known_market import KnownMarket
 from brokers.market_data import MarketData
@@ -175,6 +175,19 @@ class SimulatedBroker:
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         self._check_symbol(symbol)
         return self._market.bars(symbol, start, end, self._catch_up())
+
+    def option_chain(
+        self,
+        underlying: str,  # noqa: ARG002 - of the port
+        first: date,  # noqa: ARG002
+        last: date,  # noqa: ARG002
+    ) -> Sequence[OptionContract]:
+        """None ever: it trades shares only."""
+        return ()
+
+    def index(self, symbol: str) -> IndexLevel | None:  # noqa: ARG002 - of the port
+        """None ever: its market data has no indices."""
+        return None
 
     def close(self) -> None:
         """Close the file; what was accepted stays in it."""

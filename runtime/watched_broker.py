@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
-from aggregates.market import Bar, Quote
+from aggregates.market import Bar, IndexLevel, OptionContract, Quote
 from brokers.port import (
     Account,
     Activity,
@@ -99,3 +99,9 @@ class WatchedBroker:
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         return self._noted(lambda: self._broker.bars(symbol, start, end), "prices")
+
+    def option_chain(self, underlying: str, first: date, last: date) -> Sequence[OptionContract]:
+        return self._noted(lambda: self._broker.option_chain(underlying, first, last), "prices")
+
+    def index(self, symbol: str) -> IndexLevel | None:
+        return self._noted(lambda: self._broker.index(symbol), "prices")
