@@ -21,18 +21,22 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """What the trading sleeve holds of one symbol now.
 
     ``first_fill_at`` is the UTC start of the bar in which the entry was first filled.
+    ``underlying`` is the symbol whose weakness it was bought on (M11); empty: its own strength.
+    Such a holding is watched by the bars of the underlying, and is sold when they rise.
     """
 
     symbol: str
     quantity: Decimal
     average_price: Decimal
     first_fill_at: datetime
+    underlying: str = ""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """One thing the strategy saw. Risk rules judge it, the supervisor records and acts.
 
-    ``price`` is the close of the bar that gave it; ``stop`` the initial stop, on entries only.
+    ``price`` is the close of the bar that gave it; ``stop`` the initial stop, on entries only:
+    below the price, and above it for a bearish one.
     ``inputs`` holds every number that justified it, as plain text, always in the same order.
     """
 

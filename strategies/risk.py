@@ -81,7 +81,9 @@ def clock_agrees(c: RiskContext) -> Finding:
 def blocklist(c: RiskContext) -> Finding:
     # SCREENER_UNIVERSE_BLOCKLIST: its symbols are judged and recorded, and never bought.
     listed = c.symbol in c.settings.SCREENER_UNIVERSE_BLOCKLIST
-    return Finding(not listed, "listed" if listed else "not listed", "not listed", "blocklist")
+    # blocked on the page: from the next entry on, without waiting for the next session's settings
+    value = c.inputs.blocked or ("listed" if listed else "not listed")
+    return Finding(value == "not listed", value, "not listed", "blocklist")
 
 
 def holdings_symbol(c: RiskContext) -> Finding:
@@ -144,7 +146,8 @@ def risk_per_trade(c: RiskContext) -> Finding:
         return Finding(False, missing, as_text(limit), unit)
     if c.inputs.stop >= c.inputs.price:
         return Finding(False, "stop not below price", as_text(limit), unit)
-    risk = (Fraction(c.inputs.price) - Fraction(c.inputs.stop)) * Fraction(c.inputs.quantity)
+    units = Fraction(c.inputs.quantity) * c.inputs.multiplier
+    risk = (Fraction(c.inputs.price) - Fraction(c.inputs.stop)) * units
     return _of_equity(c, risk, limit, unit)
 
 
@@ -155,16 +158,16 @@ def total_allocation(c: RiskContext) -> Finding:
 
 def defense_allocation(c: RiskContext) -> Finding:
     unit = "fraction of equity, this entry included"
-    # DEFENSE_MODE_ACTIVE=false: TOTAL_ALLOCATION alone holds.
-    if not c.settings.DEFENSE_MODE_ACTIVE:
+    # DEFENSE_MODE_ACTIVE=false, and not switched on by hand: TOTAL_ALLOCATION alone holds.
+    if not c.defense:
         return Finding(True, "not active", as_text(c.settings.DEFENSE_MODE_TOTAL_ALLOCATION), unit)
     return _allocated(c, c.settings.DEFENSE_MODE_TOTAL_ALLOCATION)
 
 
 def defense_size(c: RiskContext) -> Finding:
     limit, unit = c.settings.DEFENSE_MODE_TRADE_LIMIT_PCT, "of the usual size"
-    # DEFENSE_MODE_ACTIVE=false: a trade has its usual size.
-    if not c.settings.DEFENSE_MODE_ACTIVE:
+    # DEFENSE_MODE_ACTIVE=false, and not switched on by hand: a trade has its usual size.
+    if not c.defense:
         return Finding(True, "not active", as_text(limit), unit)
     usual, quantity = Fraction(c.inputs.usual_quantity), Fraction(c.inputs.quantity)
     if usual <= 0:
@@ -197,7 +200,9 @@ def quote_age(c: RiskContext) -> Finding:
 def spread(c: RiskContext) -> Finding:
     """Spread ÷ signal price, or how far the ask is above that price when this is more: either is
     paid at once. A quote that is crossed or not above 0 is none."""
-    limit, unit = c.settings.MAX_SPREAD_PCT, "fraction of price"
+    # Of a put, PUT_MAX_SPREAD_PCT is the limit: options are quoted wider than shares.
+    s, option = c.settings, c.inputs.multiplier > 1
+    limit, unit = s.PUT_MAX_SPREAD_PCT if option else s.MAX_SPREAD_PCT, "fraction of price"
     price, bid, ask = c.inputs.price, c.inputs.bid, c.inputs.ask
     if bid is None or ask is None or not 0 < bid <= ask:
         return Finding(False, "no quote", as_text(limit), unit)
@@ -225,6 +230,13 @@ def cash_float(c: RiskContext) -> Finding:
 
 def quantity(c: RiskContext) -> Finding:
     return Finding(c.inputs.quantity > 0, as_text(c.inputs.quantity), "0", "shares, above")
+
+
+def vix_gate(c: RiskContext) -> Finding:
+    """CLOSE trades on nervous days only. A VIX that is not known denies (M18)."""
+    vix, limit = c.inputs.vix, c.settings.STRAT_CLOSE_VIX_THRESHOLD
+    value = NOT_KNOWN if vix is None else as_text(vix)
+    return Finding(vix is not None and vix > limit, value, as_text(limit), "VIX points, above")
 
 
 # The order in which verdicts are recorded. The names are those of the settings where one exists.
@@ -257,9 +269,14 @@ RULES: dict[str, Rule] = {
 }
 
 
+# Asked of entries of one strategy only, after the others.
+OWN_RULES: dict[str, dict[str, Rule]] = {"CLOSE": {"STRAT_CLOSE_VIX_THRESHOLD": vix_gate}}
+
+
 def check_entry(context: RiskContext) -> tuple[Verdict, ...]:
     """The verdict of every rule, in the table's order; one that has not passed refuses."""
-    return tuple(_verdict(name, rule(context), context) for name, rule in RULES.items())
+    asked = RULES | OWN_RULES.get(context.strategy, {})
+    return tuple(_verdict(name, rule(context), context) for name, rule in asked.items())
 
 
 def _verdict(name: str, found: Finding, c: RiskContext) -> Verdict:

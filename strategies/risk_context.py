@@ -6,7 +6,7 @@ it every verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Self
@@ -19,6 +19,7 @@ from config.settings import Settings
 from strategies.indicators import EXACT
 
 NONE = "none"
+_Value = Decimal | datetime | timedelta | str | int | bool | None
 
 
 class RiskInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,14 @@ class RiskInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     Of the symbol: ``tradable`` is what the broker says (None: it was not told), ``halted`` is None
     where the broker does not tell halts. ``quote_known_at`` is when the quote became known.
+
+    Of a bearish entry: ``instrument`` is what would be bought in the symbol's place (empty: the
+    symbol itself), ``multiplier`` how many units of price one unit of quantity costs. Quote, price
+    and stop are the instrument's then.
+
+    ``vix`` is the index for the strategy that has a gate by it, None when it is not known.
+    ``defense`` says that defense mode was switched on by hand, ``blocked`` why the symbol is
+    blocked by hand; empty: it is not.
 
     Of the entry: ``price`` is the signal's, ``usual_quantity`` the size without defense mode,
     ``entry_deadline`` the end of the strategy's breakout window.
@@ -68,10 +77,22 @@ class RiskInputs(msgspec.Struct, frozen=True, kw_only=True):
     stop: Decimal | None
     usual_quantity: Decimal
     quantity: Decimal
+    instrument: str = ""
+    multiplier: int = 1
+    vix: Decimal | None = None
+    defense: bool = False
+    blocked: str = ""
 
     def as_text(self) -> dict[str, str]:
-        """By field; ``none`` for what was not known."""
-        return {name: _text(getattr(self, name)) for name in RiskInputs.__struct_fields__}
+        """By field; ``none`` for what was not known. What most entries have nothing to say about
+        (a field with a default) is left out of theirs."""
+        return {name: _text(value) for name, value in self._told()}
+
+    def _told(self) -> Iterator[tuple[str, _Value]]:
+        for name in RiskInputs.__struct_fields__:
+            value = getattr(self, name)
+            if name not in _USUAL or value != _USUAL[name]:
+                yield name, value
 
     @classmethod
     def read(cls, text: Mapping[str, str]) -> Self:
@@ -96,13 +117,27 @@ class RiskContext(msgspec.Struct, frozen=True, kw_only=True):
     inputs: RiskInputs
 
     @property
+    def defense(self) -> bool:
+        """Defense mode, by setting or by hand."""
+        return self.settings.DEFENSE_MODE_ACTIVE or self.inputs.defense
+
+    @property
     def cost(self) -> Decimal | None:
-        """Signal price × quantity, or None without a price."""
-        price = self.inputs.price
-        return None if price is None else EXACT.multiply(price, self.inputs.quantity)
+        """Price × quantity × multiplier, or None without a price."""
+        price, i = self.inputs.price, self.inputs
+        if price is None:
+            return None
+        return EXACT.multiply(EXACT.multiply(price, i.quantity), Decimal(i.multiplier))
 
 
-def _text(value: Decimal | datetime | timedelta | str | int | bool | None) -> str:
+_USUAL: dict[str, _Value] = {
+    field.name: field.default
+    for field in msgspec.structs.fields(RiskInputs)
+    if field.default is not msgspec.NODEFAULT
+}
+
+
+def _text(value: _Value) -> str:
     """Exact, and read back as it was."""
     match value:
         case None:

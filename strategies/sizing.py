@@ -34,7 +34,12 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 def weight_of(settings: Settings, strategy: str) -> Decimal:
     """The strategy's share of the allocation; 0 for one that has none."""
     # WEIGHT_…=0: its signals are judged, and their size is 0.
-    return {"OPEN": settings.WEIGHT_OPEN}.get(strategy, Decimal(0))
+    weights = {
+        "OPEN": settings.WEIGHT_OPEN,
+        "MID": settings.WEIGHT_MID,
+        "CLOSE": settings.WEIGHT_CLOSE,
+    }
+    return weights.get(strategy, Decimal(0))
 
 
 def size(
@@ -46,11 +51,13 @@ def size(
     stop: Decimal,
     step: Decimal,
     weight: Decimal,
+    defense: bool = False,
 ) -> Sizing:
     """The quantity for one entry; the rules of ``risk`` judge it afterwards.
 
     ``equity`` and ``cash_float`` in the base currency, ``price`` and ``stop`` per unit,
-    ``step`` the broker's smallest quantity, ``weight`` the strategy's share of the allocation.
+    ``step`` the broker's smallest quantity, ``weight`` the strategy's share of the allocation,
+    ``defense`` whether defense mode was switched on by hand.
     A stop that is not below the price leaves the risk unknown: every bound by risk is 0.
 
     Raises DomainError for a step or price that is not above 0, InexactNumber for a float.
@@ -65,14 +72,15 @@ def size(
     worth, cash, cost = (Fraction(exact_decimal(n)) for n in (equity, cash_float, price))
     risk = EXACT.subtract(price, exact_decimal(stop))
     may_lose = Fraction(settings.MAX_RISK_PER_TRADE) * worth
-    share = Fraction(_allocation(settings)) * Fraction(exact_decimal(weight))
+    defense = defense or settings.DEFENSE_MODE_ACTIVE
+    share = Fraction(_allocation(settings, defense)) * Fraction(exact_decimal(weight))
     may_invest = share * worth / settings.MAX_OPEN_POSITIONS
     by_risk = _down(may_lose / Fraction(risk), unit) if risk > 0 else Decimal(0)
     by_allocation = _down(may_invest / cost, unit)
     by_cash = _down(cash * SPENDABLE / cost, unit)
     usual = min(by_risk, by_allocation, by_cash)
     return Sizing(
-        quantity=_defended(settings, usual, unit),
+        quantity=_defended(settings, defense, usual, unit),
         usual=usual,
         risk_per_share=risk,
         by_risk=by_risk,
@@ -81,16 +89,16 @@ def size(
     )
 
 
-def _allocation(settings: Settings) -> Decimal:
+def _allocation(settings: Settings, defense: bool) -> Decimal:
     # DEFENSE_MODE_ACTIVE=true: the smaller of the two allocations is shared out.
-    if settings.DEFENSE_MODE_ACTIVE:
+    if defense:
         return min(settings.TOTAL_ALLOCATION, settings.DEFENSE_MODE_TOTAL_ALLOCATION)
     return settings.TOTAL_ALLOCATION
 
 
-def _defended(settings: Settings, usual: Decimal, unit: Decimal) -> Decimal:
+def _defended(settings: Settings, defense: bool, usual: Decimal, unit: Decimal) -> Decimal:
     # DEFENSE_MODE_ACTIVE=true: a trade has DEFENSE_MODE_TRADE_LIMIT_PCT of its usual size.
-    if settings.DEFENSE_MODE_ACTIVE:
+    if defense:
         return _down(Fraction(usual) * Fraction(settings.DEFENSE_MODE_TRADE_LIMIT_PCT), unit)
     return usual
 
