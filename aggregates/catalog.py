@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aggregates import (
+    blocklist,
     books,
     capital,
     chart_of_accounts,
@@ -12,9 +13,11 @@ from aggregates import (
     holdings_plan,
     holdings_requests,
     instrument,
+    inverse_etfs,
     keys,
     order_messages,
     reconciliation,
+    screen,
     session,
     user_activity,
     users,
@@ -22,9 +25,9 @@ from aggregates import (
 from aggregates.base import TOPICS
 
 FAMILIES = (
-    books, capital, chart_of_accounts, configuration, control, holdings, holdings_plan,
-    holdings_requests, instrument,
-    keys, order_messages, reconciliation, session, user_activity, users,
+    blocklist, books, capital, chart_of_accounts, configuration, control, holdings, holdings_plan,
+    holdings_requests, instrument, inverse_etfs,
+    keys, order_messages, reconciliation, screen, session, user_activity, users,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "TOPICS"]

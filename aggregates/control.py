@@ -64,6 +64,14 @@ class KillReset(Event, frozen=True, kw_only=True):
     reason: str
 
 
+@topic("Control.DefenseSwitched")
+class DefenseSwitched(Event, frozen=True, kw_only=True):
+    """Defense mode by hand: on or off from here on, through restarts and days."""
+
+    active: bool
+    reason: str
+
+
 class RequestControl(Command, frozen=True, kw_only=True):
     action: Action
     source: Source
@@ -97,6 +105,11 @@ class ResetKill(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class SwitchDefense(Command, frozen=True, kw_only=True):
+    active: bool
+    reason: str
+
+
 class Control(Aggregate):
     """One for each bot."""
 
@@ -107,6 +120,7 @@ class Control(Aggregate):
         self.killed = False
         self.flat = False  # of the last kill: the broker said that trading holds nothing
         self.kills = 0
+        self.defense = False  # switched on by hand; the setting is not looked at here
         self.steps: dict[KillStep, KillStepDone] = {}
         self.asked: dict[Action, ControlRequested] = {}
 
@@ -160,6 +174,12 @@ class Control(Aggregate):
         check(bool(c.reason.strip()), "A reset needs a reason; the kill stays latched.")
         self.emit(record(KillReset, c))
 
+    def switch_defense(self, c: SwitchDefense) -> None:
+        """Switched to what it is already, nothing changes."""
+        check(bool(c.reason.strip()), "Defense mode needs a reason; nothing was switched.")
+        if c.active != self.defense:
+            self.emit(record(DefenseSwitched, c))
+
     def apply(self, event: Event) -> None:
         match event:
             case ControlRequested():
@@ -179,3 +199,5 @@ class Control(Aggregate):
                 # entries stay stopped: trading begins again only when somebody starts it
                 self.killed, self.stopped = False, True
                 self.asked.clear()
+            case DefenseSwitched():
+                self.defense = event.active

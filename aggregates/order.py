@@ -51,6 +51,21 @@ def client_order_id(bot_identity: str, order_id: str) -> str:
     return f"tb1-{digest[:32]}"
 
 
+def check_covered(c: IntendOrder) -> None:
+    """Never a short sale (M11): a sell states what its sleeve holds, and does not exceed it."""
+    check(
+        c.held is not None,
+        f"Order {c.order_id} would sell {c.symbol} and does not say how much of it is held. "
+        "Nothing was intended; there are no short sales.",
+    )
+    assert c.held is not None  # noqa: S101 - for the type checker; check raised above
+    check(
+        Quantity.of(c.quantity) <= Quantity.of(c.held),
+        f"Order {c.order_id} would sell {plain(c.quantity):f} {c.symbol}, and the {c.sleeve} "
+        f"sleeve holds {plain(c.held):f}. Nothing was intended; there are no short sales.",
+    )
+
+
 class Order(Aggregate):
     """The life of one order. Fills count by execution id, so a repeated report changes nothing."""
 
@@ -94,6 +109,8 @@ class Order(Aggregate):
         )
         for price in (c.limit_price, c.stop_price):
             check(price is None or exact_decimal(price) > 0, "A price is above 0.")
+        if c.side == "sell":
+            check_covered(c)
         own_id = client_order_id(c.bot_identity, c.order_id)
         self.emit(record(OrderIntended, c, client_order_id=own_id))
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from aggregates.base import Command, Event, topic
 
 Side = Literal["buy", "sell"]
 Sleeve = Literal["trading", "holdings"]
 OrderType = Literal["market", "limit", "stop"]
+
+# Contexts of orders that are booked after the fact and were never sent: what somebody sold by hand,
+# and options that expired for nothing.
+BY_HAND, EXPIRED = "correction", "expiry"
+NEVER_SENT = frozenset({BY_HAND, EXPIRED})
 
 
 @topic("Order.Intended")
@@ -49,6 +54,7 @@ class OrderFilled(Event, frozen=True, kw_only=True):
 
     ``commission`` and ``fees`` may hold fractions of the minor unit; postings round them once.
     ``context`` tags the posting: trading, top-up, tax-reserve, reinvestment, rebalance, …
+    An option that expired is a fill at 0 with the context expiry.
     """
 
     order_id: str
@@ -102,6 +108,11 @@ class OrderOutcomeUnknown(Event, frozen=True, kw_only=True):
 
 
 class IntendOrder(Command, frozen=True, kw_only=True):
+    """``held`` is what the sleeve holds of the instrument, by the books: a sell must state it and
+    may not exceed it, so that nothing is ever sold short. It is of the moment, not of the order."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"at", "held"})
+
     order_id: str
     bot_identity: str
     instrument_id: str
@@ -115,6 +126,7 @@ class IntendOrder(Command, frozen=True, kw_only=True):
     strategy: str
     context: str = "trading"
     reason: str
+    held: Decimal | None = None
 
 
 class RecordSubmission(Command, frozen=True, kw_only=True):

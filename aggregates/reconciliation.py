@@ -25,6 +25,8 @@ Kind = Literal[
     "missing_position",  # fewer units there than in our books
     "closed_by_hand",  # fewer units there, and somebody else's sale of them
     "split_overnight",  # other units there, and a corporate action of that symbol
+    "option_expired",  # fewer contracts there, and their last day is over
+    "option_changed",  # a contract that we hold was adjusted: multiplier or what it delivers
     "cash",
     "suspense",  # our own books hold an amount that nobody has explained
     "unknown_activity",  # money or units moved there in a way that is not booked by itself

@@ -154,6 +154,7 @@ class Session(Aggregate):
         self.symbols: tuple[str, ...] = ()
         self.settings_position = 0
         self.phase = ""
+        self.phase_since: datetime | None = None
         self.ended: set[str] = set()
         self.decided: dict[str, Decided] = {}
         self.closed = False
@@ -217,7 +218,7 @@ class Session(Aggregate):
                 self.label, self.symbols = event.label, event.symbols
                 self.settings_position = event.settings_position
             case PhaseStarted():
-                self.phase = event.phase
+                self.phase, self.phase_since = event.phase, event.occurred_at
             case PhaseEnded():
                 self.phase = ""
                 self.ended.add(event.phase)

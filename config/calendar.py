@@ -30,6 +30,10 @@ class SessionHours(msgspec.Struct, frozen=True):
     close: datetime
 
 
+# What is looked back for: the last close of VIX, the universe of an evening before.
+BEFORE, AFTER = timedelta(days=60), timedelta(days=14)
+
+
 class TradingCalendar:
     """Sessions of one exchange by its ISO 10383 code, such as XNYS, over a bounded span."""
 
@@ -37,8 +41,8 @@ class TradingCalendar:
         try:
             self._calendar = exchange_calendars.get_calendar(
                 code,
-                start=(first - timedelta(days=14)).isoformat(),
-                end=(last + timedelta(days=14)).isoformat(),
+                start=(first - BEFORE).isoformat(),
+                end=(last + AFTER).isoformat(),
             )
         except (exchange_calendars.errors.InvalidCalendarName, ValueError) as e:
             raise CalendarError(f"No sessions for exchange {code!r}, {first} to {last}: {e}") from e

@@ -91,6 +91,11 @@ STEPS = {
     # logging the history
     "logs.file_written": "the lines of some events are in one file, others and the position follow",
     "logs.written": "the lines of some events are in their files, the position is the old one",
+    # alerts on their way from the history to people's mail boxes
+    "alerts.written": "alerts and position are written, not committed",
+    "alerts.enqueued": "the alerts of some events are on disk with the position, none is sent",
+    "alerts.mail_made": "a mail is on disk with what it holds and its Message-ID, and is not sent",
+    "alerts.sent": "the server has taken the mail, and that is not on disk",
     # folding events into a view
     "projection.fold.rows_written": "the rows of a batch are written, the position is the old one",
     "projection.fold.tracked": "rows and position are written, not committed",

@@ -106,6 +106,17 @@ class DataFolder:
         """What the running session tells the pages and whoever watches; no truth of its own."""
         return self.control / "status.json"
 
+    @property
+    def alerts(self) -> Path:
+        """How the mails to people stand; told anew all the time, no truth of its own."""
+        return self.control / "alerts.json"
+
+    @property
+    def alerts_outbox(self) -> Path:
+        """Alerts that wait to be mailed, and what became of others. Not made from the events alone:
+        lost, what happened before its loss is mailed no more."""
+        return self.root / "storage" / "projections" / "alerts.db"
+
     def flag(self, action: str) -> Path:
         """control_start.flag, control_stop.flag, control_kill.flag: a request (M21)."""
         return self.control / f"control_{action}.flag"
@@ -124,6 +135,16 @@ class DataFolder:
     def market_data(self) -> Path:
         """What the simulated broker fills on: bars/SYM/DAY.csv and quotes/SYM/DAY.csv."""
         return self.root / "market_data"
+
+    @property
+    def vix(self) -> Path:
+        """Levels of VIX for a broker that has none: docs/decisions/0036."""
+        return self.market_data / "vix.csv"
+
+    @property
+    def screens(self) -> Path:
+        """What the screener told, kept to be asked less, and the facts of each screen (0600)."""
+        return self.root / "screens"
 
     @property
     def simulated_broker(self) -> Path:

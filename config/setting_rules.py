@@ -141,11 +141,13 @@ def proxy_before_the_world(s: Settings) -> str:
     )
 
 
-def not_yet(key: str, s: Settings) -> str:
-    only = KEYS[key].default
-    if getattr(s, key) == only:
+def sequence_in_order(s: Settings) -> str:
+    if list(s.STRATEGY_SEQUENCE) == [n for n in STRATEGIES if n in s.STRATEGY_SEQUENCE]:
         return ""
-    return f"{shown(s, key)}: this version cannot do that yet; allowed: {KEYS[key].default_text}"
+    return (
+        f"{shown(s, 'STRATEGY_SEQUENCE')}: the phases of a day come in one order; allowed: "
+        f"{','.join(STRATEGIES)}, or some of them in that order"
+    )
 
 
 MAIL = ("SMTP_HOST", "SMTP_SENDER", "SMTP_RECIPIENTS")
@@ -158,8 +160,6 @@ NEEDS = [
 ]
 SWITCHES = tuple(f"STRAT_{name}_ENABLED" for name in STRATEGIES)
 STARTS = tuple(f"START_TIME_{name}" for name in STRATEGIES)
-# What would trade otherwise than the operator asked is refused rather than passed over.
-NOT_YET = (*(f"SHORT_TYPE_{name}" for name in STRATEGIES), *SWITCHES[1:])
 
 RULES: tuple[Rule, ...] = (
     _least_and_most("MIN_PRICE", "MAX_PRICE"),
@@ -178,6 +178,7 @@ RULES: tuple[Rule, ...] = (
         Rule((f"STRAT_{n}_ENABLED", "STRATEGY_SEQUENCE"), partial(sequence_holds_enabled, n))
         for n in STRATEGIES
     ),
+    Rule(("STRATEGY_SEQUENCE",), sequence_in_order),
     Rule(("STRATEGY_OVERRIDE", *SWITCHES), override_is_enabled),
     *(Rule(("BROKER_NAME", f"{b}_ENABLED"), partial(one_broker, b)) for b in ("ALPACA", "IBKR")),
     *(Rule((key, needed), partial(needs, key, value, needed)) for key, value, needed in NEEDS),
@@ -186,12 +187,14 @@ RULES: tuple[Rule, ...] = (
     Rule(("WEB_ENABLED", "WEB_HOST", "TRUSTED_PROXY"), proxy_before_the_world),
     *(Rule(WINDOW_KEYS[n], partial(outside_the_day, n)) for n in STRATEGIES),
     Rule(
-        (*(k for n in STRATEGIES for k in WINDOW_KEYS[n]), "HOLDINGS_DELAY_MINUTES"),
+        (
+            *(k for n in STRATEGIES for k in WINDOW_KEYS[n]),
+            *("HOLDINGS_DELAY_MINUTES", "STRATEGY_SEQUENCE"),
+        ),
         windows_out_of_order,
     ),
     Rule(
         ("TBOT_SUPERVISOR_UTC_HHMM", "TIMEZONE", *SWITCHES, *STARTS),
         supervisor_too_late,
     ),
-    *(Rule((key,), partial(not_yet, key)) for key in NOT_YET),
 )

@@ -2,7 +2,8 @@
 
 An enabled strategy's windows follow each other without a gap from START_TIME_… on. OPEN may reach
 past START_TIME_MID: MID then starts when the holdings phase ends. Nothing may reach past
-START_TIME_CLOSE, and nothing past midnight. What the exchange's hours allow is asked day by day.
+START_TIME_CLOSE, and nothing past midnight. What the exchange's hours allow is asked day by day;
+so is a MID that a late holdings phase puts off: it is cut where CLOSE starts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ YEAR = 2026
 
 
 def outside_the_day(strategy: str, s: Settings) -> str:
-    # Switched off: its windows are never opened.
+    # Switched off: it enters nothing, whenever its windows end.
     if not _on(s, strategy) or _end(s, strategy) <= MIDNIGHT:
         return ""
     return (
@@ -73,8 +74,12 @@ def supervisor_too_late(s: Settings) -> str:
 
 def _ends_before_close(s: Settings, on: list[str]) -> list[tuple[str, int]]:
     """When OPEN and MID end, MID being put off by OPEN and the holdings phase."""
-    ends, free = [], 0
-    for strategy in (n for n in on if n != "CLOSE"):
+    # OPEN that is switched off is judged to the end of its windows, unless STRATEGY_SEQUENCE leaves
+    # it out; MID that is switched off takes no time.
+    runs = [n for n in ("OPEN", "MID") if n in on or (n == "OPEN" and n in s.STRATEGY_SEQUENCE)]
+    ends: list[tuple[str, int]] = []
+    free = 0
+    for strategy in runs:
         end = max(_start(s, strategy), free) + _length(s, strategy)
         ends.append((strategy, end))
         free = end + s.HOLDINGS_DELAY_MINUTES

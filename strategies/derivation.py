@@ -2,58 +2,34 @@
 
 The rules, the sizes and the stops are computed by the code that trades; what is compared is every
 number and every verdict of the record. A difference means that the record was not made by these
-rules from these inputs.
+rules from these inputs. Here is what all strategies have in common; each has its own half.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from decimal import Decimal
-from typing import NamedTuple
 
 from aggregates.errors import DomainError
 from aggregates.session import Decided
-from config.calendar import SessionHours
-from config.settings import Settings
-from strategies.indicators import is_range, is_trailing, trailing_level
-from strategies.opening_range import edges, window_of
+from strategies import closing_derivation, opening_range_derivation, vwap_reversion_derivation
+from strategies.bearish_derivation import compared_instrument
+from strategies.derived import Compared, Day, Half, Inputs
+from strategies.installed import short_type
 from strategies.protocol import as_text
 from strategies.risk import check_entry
 from strategies.risk_context import RiskContext, RiskInputs
+from strategies.session_strategy import DISABLED, ENDED, UNBOUGHT
 from strategies.sizing import size, weight_of
+from strategies.stops import is_mirrored_trailing, is_trailing, mirrored_level, trailing_level
 
-NONE = "none"
+__all__ = ["Compared", "Day", "Inputs", "differences"]
+
 NOT_OF_A_STRATEGY = ("carried over",)  # exits that no price gave rise to
-
-
-class Day(NamedTuple):
-    """What else a decision rests on: the settings in force and the session's hours."""
-
-    settings: Settings
-    hours: SessionHours
-
-
-class Inputs:
-    """Recorded inputs as values. A missing one raises DomainError that names it."""
-
-    def __init__(self, texts: dict[str, str]) -> None:
-        self.texts = texts
-
-    def text(self, name: str) -> str:
-        try:
-            return self.texts[name]
-        except KeyError:
-            raise DomainError(f"The input {name} is not recorded.") from None
-
-    def number(self, name: str) -> Decimal:
-        return Decimal(self.text(name))
-
-    def maybe(self, name: str) -> Decimal | None:
-        return None if self.text(name) == NONE else self.number(name)
-
-    def time(self, name: str) -> datetime:
-        return datetime.fromisoformat(self.text(name))
+HALVES = {
+    "OPEN": opening_range_derivation.HALF,
+    "MID": vwap_reversion_derivation.HALF,
+    "CLOSE": closing_derivation.HALF,
+}
 
 
 def differences(decided: Decided, day: Day) -> list[str]:
@@ -70,19 +46,52 @@ def differences(decided: Decided, day: Day) -> list[str]:
         return [str(e)]
 
 
-Compared = tuple[str, object, object]
+def _half(d: Decided) -> Half:
+    try:
+        return HALVES[d.strategy]
+    except KeyError:
+        raise DomainError(f"There is no strategy {d.strategy}.") from None
+
+
+# -- entries -----------------------------------------------------------------------------------
 
 
 def _entry(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
-    yield from _breakout(i, day)
+    half = _half(d)
+    yield from half.signal(i, day)
     found = RiskInputs.read(d.inputs)
-    close, low = i.number("close"), i.number("range_low")
-    yield "signal", "strength", _side(i)
-    yield "price", found.price, close
-    yield "stop", found.stop, low
+    stop, _ = half.stops(i, day)
+    yield "signal", "strength", half.side(i, day)
+    yield "reason", d.reason, half.reasons(i)[0]
+    yield "price", found.price, i.number("close")
+    yield "stop", found.stop, stop
+    yield "initial_stop", i.number("initial_stop"), stop
+    yield from _judged(d, i, day, found)
+
+
+def _bearish(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
+    half, kind = _half(d), short_type(day.settings, d.strategy)
+    yield from half.signal(i, day)
+    yield "signal", "weakness", half.side(i, day)
+    yield "short_type", i.text("short_type"), kind
+    # SHORT_TYPE_…=disabled: nothing was looked for, so nothing is recorded but the weakness.
+    if kind == DISABLED:
+        yield "reason", d.reason, UNBOUGHT
+        yield "outcome", d.outcome, "no_instrument"
+        return
+    yield "initial_stop", i.number("initial_stop"), half.stops(i, day)[1]
+    if d.outcome == "no_instrument":  # why not is said in words, of what was there then
+        yield "no order", None, d.order_id
+        return
+    yield from compared_instrument(i, day)
+    yield "reason", d.reason, half.reasons(i)[1]
+    yield from _judged(d, i, day, RiskInputs.read(d.inputs))
+
+
+def _judged(d: Decided, i: Inputs, day: Day, found: RiskInputs) -> Iterator[Compared]:
+    """The size and every rule, of the symbol itself or of what is bought in its place."""
     yield "volume", i.text("volume"), i.text("analysis_volume")
-    yield "initial_stop", i.number("initial_stop"), low
-    yield "entry_deadline", found.entry_deadline, window_of(day.settings, day.hours).breakout_end
+    yield "entry_deadline", found.entry_deadline, _half(d).window(i, day).breakout_end
     yield from _sizes(d, i, day, found)
     context = RiskContext(
         settings=day.settings, hours=day.hours, strategy=d.strategy, symbol=d.symbol,
@@ -96,16 +105,17 @@ def _entry(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
 
 
 def _sizes(d: Decided, i: Inputs, day: Day, found: RiskInputs) -> Iterator[Compared]:
-    assert found.price is not None  # noqa: S101 - compared with the close before
-    assert found.stop is not None  # noqa: S101
+    if found.price is None or found.stop is None:
+        raise DomainError("There was no price or no stop, so nothing could be sized.")
     sized = size(
         day.settings,
         equity=found.equity,
         cash_float=found.cash_float,
-        price=found.price,
-        stop=found.stop,
+        price=found.price * found.multiplier,
+        stop=found.stop * found.multiplier,
         step=i.number("quantity_step"),
         weight=weight_of(day.settings, d.strategy),
+        defense=found.defense,
     )
     yield "quantity", found.quantity, sized.quantity
     yield "usual_quantity", found.usual_quantity, sized.usual
@@ -115,53 +125,35 @@ def _sizes(d: Decided, i: Inputs, day: Day, found: RiskInputs) -> Iterator[Compa
     yield "quantity_by_cash", i.number("quantity_by_cash"), sized.by_cash
 
 
-def _breakout(i: Inputs, day: Day) -> Iterator[Compared]:
-    """What every signal of the opening range rests on."""
-    buffer, window = day.settings.STRAT_OPEN_BUFFER, window_of(day.settings, day.hours)
-    above, below = edges(i.number("range_high"), i.number("range_low"), buffer)
-    yield "buffer", i.number("buffer"), buffer
-    yield "breakout_above", i.number("breakout_above"), above
-    yield "breakdown_below", i.number("breakdown_below"), below
-    yield "range_start", i.text("range_start"), as_text(window.start)
-    yield "range_end", i.text("range_end"), as_text(window.analysis_end)
-    yield (
-        "range that holds",
-        True,
-        is_range(int(i.text("range_bars")), int(i.text("range_minutes"))),
-    )
-
-
-def _side(i: Inputs) -> str:
-    close = i.number("close")
-    if close > i.number("breakout_above"):
-        return "strength"
-    return "weakness" if close < i.number("breakdown_below") else "neither"
-
-
-def _bearish(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
-    yield from _breakout(i, day)
-    yield "signal", "weakness", _side(i)
-    yield "short_type", i.text("short_type"), day.settings.SHORT_TYPE_OPEN
-    yield "outcome", d.outcome, "no_instrument"
-
-
-def _no_range(d: Decided, i: Inputs, _day: Day) -> Iterator[Compared]:
-    held = is_range(int(i.text("range_bars")), int(i.text("range_minutes")))
-    yield "range that holds", False, held
+def _no_range(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
+    yield from _half(d).why_not(d.reason, i, day)
     yield "outcome", d.outcome, "no_trade"
+
+
+def _disabled(_d: Decided, _i: Inputs, _day: Day) -> Iterator[Compared]:
+    """Nothing was looked at, so nothing follows."""
+    yield from ()
+
+
+# -- exits -------------------------------------------------------------------------------------
 
 
 def _exit(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
     """An exit sells what is held, whatever the rules say; its reason is what is derived."""
     yield "outcome", d.outcome, "taken"
     yield "quantity above 0", True, i.number("quantity") > 0
-    if "low" in i.texts:
+    if "stop" in i.texts:
         yield from _stop(d, i, day)
     elif "monitoring_end" in i.texts:
-        end = window_of(day.settings, day.hours).monitoring_end
-        yield "reason", d.reason, "end of monitoring"
+        window = _half(d).window(i, day)
+        end = window.monitoring_end
+        yield "reason", d.reason, ENDED
+        if "range_start" in i.texts:
+            yield "range_start", i.text("range_start"), as_text(window.start)
         yield "monitoring_end", i.text("monitoring_end"), as_text(end)
         yield "at or after the end of monitoring", True, d.occurred_at >= end
+    elif "vwap" in i.texts and (own := _half(d).own_exit) is not None:
+        yield from own(d.reason, i, day)
     elif "at_broker" in i.texts:  # sold by the kill switch: what both sides knew of
         yield "no more than at the broker", True, i.number("quantity") <= i.number("at_broker")
     else:
@@ -169,20 +161,21 @@ def _exit(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
 
 
 def _stop(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
-    fraction, mark = day.settings.TRADING_TRAILING_STOP_PCT, i.maybe("high_water_mark")
-    initial = i.maybe("initial_stop")
-    trailing = None if mark is None else trailing_level(mark, fraction)
-    stop = max(level for level in (initial, trailing) if level is not None)
+    """Below a long position; above the underlying of one that was bought on weakness."""
+    fraction, initial = day.settings.TRADING_TRAILING_STOP_PCT, i.maybe("initial_stop")
+    mirrored = "underlying" in i.texts
+    mark = i.maybe("low_water_mark" if mirrored else "high_water_mark")
+    level = mirrored_level if mirrored else trailing_level
+    trailing = None if mark is None else level(mark, fraction)
+    stops = [stop for stop in (initial, trailing) if stop is not None]
+    stop = min(stops) if mirrored else max(stops)
+    trails = is_mirrored_trailing if mirrored else is_trailing
+    touched = i.number("high") >= stop if mirrored else i.number("low") <= stop
     yield "trailing_fraction", i.number("trailing_fraction"), fraction
     yield "trailing_stop", i.maybe("trailing_stop"), trailing
     yield "stop", i.number("stop"), stop
-    yield "bar touches the stop", True, i.number("low") <= stop
-    yield "reason", d.reason, "trailing stop" if is_trailing(initial, trailing) else "stop"
-
-
-def _disabled(_d: Decided, _i: Inputs, _day: Day) -> Iterator[Compared]:
-    """Nothing was looked at, so nothing follows."""
-    yield from ()
+    yield "bar touches the stop", True, touched
+    yield "reason", d.reason, "trailing stop" if trails(initial, trailing) else "stop"
 
 
 DERIVE: dict[str, Callable[[Decided, Inputs, Day], Iterator[Compared]]] = {

@@ -1,15 +1,16 @@
-"""Indicators, folded one bar at a time in exact decimals: opening range and stops."""
+"""Indicators, folded one bar at a time in exact decimals: ranges, VWAP and stops."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Context, Decimal
 
-import msgspec
-
+from aggregates.errors import DomainError
 from aggregates.market import MINUTE, Bar
+from aggregates.money import divide_half_even, from_scaled
 
 EXACT = Context(prec=60)  # a price of 6 decimals × a fraction keeps every digit
+VWAP_SCALE = 10**6  # a quotient has to end somewhere: six decimals, half to even (0036)
 
 
 class OpeningRange:
@@ -39,6 +40,13 @@ class OpeningRange:
         return (self.end - self.start) // MINUTE
 
     @property
+    def edges(self) -> tuple[Decimal, Decimal]:
+        """High and low of a window that has bars. Raises DomainError where it has none."""
+        if self.high is None or self.low is None:
+            raise DomainError("There is no range: no bar of its window came.")
+        return self.high, self.low
+
+    @property
     def valid(self) -> bool:
         """Bars in at least half of the minutes, and in one at the very least."""
         return is_range(self.bars, self.minutes)
@@ -49,74 +57,32 @@ def is_range(bars: int, minutes: int) -> bool:
     return bars > 0 and 2 * bars >= minutes
 
 
-def trailing_level(high_water_mark: Decimal, fraction: Decimal) -> Decimal:
-    return EXACT.multiply(high_water_mark, EXACT.subtract(Decimal(1), fraction))
+def vwap_of(price_volume: Decimal, volume: int) -> Decimal | None:
+    """The mean price of the units traded, by ``price_volume`` as ``SessionVwap`` has it."""
+    if volume <= 0:
+        return None
+    above, below = price_volume.as_integer_ratio()
+    return from_scaled(divide_half_even(above * VWAP_SCALE, below * 3 * volume), VWAP_SCALE)
 
 
-def is_trailing(initial: Decimal | None, trailing: Decimal | None) -> bool:
-    """Whether the trailing stop is the higher of the two."""
-    return trailing is not None and (initial is None or trailing > initial)
+class SessionVwap:
+    """Volume-weighted average price of the bars folded so far, each at its typical price.
 
-
-class TrailingStop:
-    """``high-water mark × (1 − fraction)``; the mark is the greatest high folded so far."""
-
-    def __init__(self, fraction: Decimal) -> None:
-        self._fraction = fraction
-        self.high_water_mark: Decimal | None = None
-        self.level: Decimal | None = None
-
-    def fold(self, high: Decimal) -> None:
-        if self.high_water_mark is None or high > self.high_water_mark:
-            self.high_water_mark = high
-            self.level = trailing_level(high, self._fraction)
-
-
-class Touch(msgspec.Struct, frozen=True, kw_only=True):
-    """The bar that ended a trade, and the stops as they stood before it."""
-
-    bar: Bar
-    stop: Decimal
-    initial_stop: Decimal | None
-    trailing_stop: Decimal | None
-    high_water_mark: Decimal | None
-
-    @property
-    def trailing(self) -> bool:
-        """The trailing stop was the higher of the two."""
-        return is_trailing(self.initial_stop, self.trailing_stop)
-
-
-class PositionStop:
-    """The stops of one position: the low of ``opening``, or the trailing stop when higher.
-
-    Bars that start at or after ``since`` and end by ``until`` are watched. Nothing but bars
-    goes in, so one built late from the day's bars stands where one folded live does.
+    The typical price is (high + low + close) ÷ 3; ``price_volume`` is the sum of
+    (high + low + close) × volume, exact, so that the division by three comes last.
     """
 
-    def __init__(
-        self, since: datetime, until: datetime, opening: OpeningRange, fraction: Decimal
-    ) -> None:
-        self.since, self._last_start = since, until - MINUTE
-        self._opening = opening
-        self._trailing = TrailingStop(fraction)
-        self.touch: Touch | None = None
+    def __init__(self) -> None:
+        self.price_volume = Decimal(0)
+        self.volume = 0
 
     def fold(self, bar: Bar) -> None:
-        """Judge the bar by the stop as it stood before; only then let its high raise it."""
-        if self.touch is not None or not self.since <= bar.start <= self._last_start:
-            return
-        # While the range is still forming there is no range's low yet.
-        initial = self._opening.low if bar.start >= self._opening.end else None
-        trailing = self._trailing.level
-        stops = [stop for stop in (initial, trailing) if stop is not None]
-        if stops and bar.low <= max(stops):
-            self.touch = Touch(
-                bar=bar,
-                stop=max(stops),
-                initial_stop=initial,
-                trailing_stop=trailing,
-                high_water_mark=self._trailing.high_water_mark,
-            )
-            return
-        self._trailing.fold(bar.high)
+        typical = EXACT.add(EXACT.add(bar.high, bar.low), bar.close)
+        traded = EXACT.multiply(typical, Decimal(bar.volume))
+        self.price_volume = EXACT.add(self.price_volume, traded)
+        self.volume += bar.volume
+
+    @property
+    def value(self) -> Decimal | None:
+        """To six decimals, half to even; None while nothing was traded."""
+        return vwap_of(self.price_volume, self.volume)

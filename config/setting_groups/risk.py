@@ -23,7 +23,7 @@ class Risk:
     DAILY_LOSS_LIMIT: Decimal = risk(Exact("of equity at open", "0.0001", "1"), D("0.02"), "Loss, unrealized included, that ends the day's entries")
     MAX_OPEN_POSITIONS: int = risk(Whole("positions", 1, 50), 4, "Positions open at one time, pending entries included")
     MAX_TRADES: int = risk(Whole("trades", 0, 500), 10, "Entries in one session, all strategies together", "0: every signal is judged, and none is traded")
-    TRADING_TRAILING_STOP_PCT: Decimal = risk(Exact("of the high", "0.0001", "0.5"), D("0.005"), "How far the trailing stop lies below the highest price since entry")
+    TRADING_TRAILING_STOP_PCT: Decimal = risk(Exact("of the high", "0.0001", "0.5"), D("0.005"), "How far the trailing stop lies below the highest price since entry, or above the lowest price of the underlying of what was bought on weakness")
     MAX_SPREAD_PCT: Decimal = risk(Exact("of entry price", "0.0001", "0.2"), D("0.015"), "Widest spread between bid and ask at which to enter")
     MIN_VOLUME_THRESHOLD: int = risk(Whole("shares", 0, 10**12), 10_000, "Least volume of the analysis window", "0: any volume will do, but one that is not known still refuses")
     ALLOW_HOLDINGS_SYMBOLS: bool = risk(Switch(), False, "Whether strategies may trade what is held long-term, in their own sleeve", "false: an entry in a security of the holdings plan is refused")

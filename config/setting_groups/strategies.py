@@ -28,7 +28,7 @@ DELTA = Exact("delta without sign", "0.01", "1")
 # fmt: off
 @dataclass(frozen=True, kw_only=True)
 class Routing:
-    STRATEGY_SEQUENCE: tuple[str, ...] = routing(Words("strategies", "OPEN|MID|CLOSE", "OPEN MID CLOSE", 1, 3), ("OPEN", "MID", "CLOSE"), "Order in which the enabled strategies run")
+    STRATEGY_SEQUENCE: tuple[str, ...] = routing(Words("strategies", "OPEN|MID|CLOSE", "OPEN MID CLOSE", 1, 3), ("OPEN", "MID", "CLOSE"), "Strategies that a day runs, in its order; an enabled one must be among them")
     STRATEGY_OVERRIDE: str = routing(Choice(("none", "OPEN", "MID", "CLOSE")), "none", "The only strategy to run, whatever else is enabled", "none: every enabled strategy runs")
     WEIGHT_OPEN: Decimal = routing(SHARE, D(1), "Share of TOTAL_ALLOCATION for OPEN", "0: OPEN is judged and buys nothing")
     WEIGHT_MID: Decimal = routing(SHARE, D(0), "Share of TOTAL_ALLOCATION for MID", "0: MID is judged and buys nothing")
@@ -46,26 +46,26 @@ class Opening:
     SHORT_TYPE_OPEN: str = opening(BEARISH, "disabled", "What is bought on weakness; never a short sale", NO_BEARISH)
     MIN_MARKET_CAP_OPEN: int = opening(CAP, 2 * 10**9, "Least market capitalisation of a candidate", "0: any")
     MAX_MARKET_CAP_OPEN: int = opening(CAP, 10**13, "Greatest market capitalisation of a candidate")
-    MAX_GAP_PCT_OPEN: Decimal = opening(GAP, D("0.1"), "Widest gap between last close and open, up or down")
+    MAX_GAP_PCT_OPEN: Decimal = opening(GAP, D("0.1"), "Widest gap between last close and open, up or down; before the open, to the newest price", "1: any, also one that is not known")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Midday:
-    STRAT_MID_ENABLED: bool = midday(Switch(), False, "Whether MID trades", "false: the phase is recorded as disabled, and nothing is traded")
+    STRAT_MID_ENABLED: bool = midday(Switch(), False, "Whether MID trades", "false: its phase is recorded as disabled and nothing is judged; WEIGHT_MID = 0 judges and buys nothing")
     START_TIME_MID: time = midday(LOCAL, time(10, 30), "Start of the analysis window, or the end of the holdings phase when that is later")
     MID_ANALYSIS_TIME: int = midday(Whole("minutes", 1, 240), 15, "Length of the analysis window")
     MID_BREAKOUT_TIME: int = midday(Whole("minutes", 1, 360), 60, "How long entries are allowed")
     MID_MONITORING_TIME: int = midday(Whole("minutes", 1, 360), 60, "How long positions are watched after that, before they are sold")
-    STRAT_MID_VWAP_THRESHOLD: Decimal = midday(Exact("of VWAP", "0.0001", "0.1"), D("0.003"), "Distance from VWAP that is a signal")
+    STRAT_MID_VWAP_THRESHOLD: Decimal = midday(Exact("of VWAP", "0.0001", "0.1"), D("0.003"), "Distance from VWAP that is a signal; the stop lies as far again beyond the price")
     SHORT_TYPE_MID: str = midday(BEARISH, "disabled", "What is bought on weakness; never a short sale", NO_BEARISH)
     MIN_MARKET_CAP_MID: int = midday(CAP, 2 * 10**9, "Least market capitalisation of a candidate", "0: any")
     MAX_MARKET_CAP_MID: int = midday(CAP, 10**13, "Greatest market capitalisation of a candidate")
-    MAX_GAP_PCT_MID: Decimal = midday(GAP, D("0.1"), "Widest gap between last close and open, up or down")
+    MAX_GAP_PCT_MID: Decimal = midday(GAP, D("0.1"), "Widest gap between last close and open, up or down; before the open, to the newest price", "1: any, also one that is not known")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    STRAT_CLOSE_ENABLED: bool = closing(Switch(), False, "Whether CLOSE trades", "false: the phase is recorded as disabled, and nothing is traded")
+    STRAT_CLOSE_ENABLED: bool = closing(Switch(), False, "Whether CLOSE trades", "false: its phase is recorded as disabled and nothing is judged; WEIGHT_CLOSE = 0 judges and buys nothing")
     START_TIME_CLOSE: time = closing(LOCAL, time(14, 30), "Start of the analysis window")
     CLOSE_ANALYSIS_TIME: int = closing(Whole("minutes", 1, 240), 15, "Length of the analysis window")
     CLOSE_BREAKOUT_TIME: int = closing(Whole("minutes", 1, 360), 30, "How long entries are allowed")
@@ -74,7 +74,7 @@ class Closing:
     SHORT_TYPE_CLOSE: str = closing(BEARISH, "disabled", "What is bought on weakness; never a short sale", NO_BEARISH)
     MIN_MARKET_CAP_CLOSE: int = closing(CAP, 2 * 10**9, "Least market capitalisation of a candidate", "0: any")
     MAX_MARKET_CAP_CLOSE: int = closing(CAP, 10**13, "Greatest market capitalisation of a candidate")
-    MAX_GAP_PCT_CLOSE: Decimal = closing(GAP, D("0.1"), "Widest gap between last close and open, up or down")
+    MAX_GAP_PCT_CLOSE: Decimal = closing(GAP, D("0.1"), "Widest gap between last close and open, up or down; before the open, to the newest price", "1: any, also one that is not known")
 
 
 @dataclass(frozen=True, kw_only=True)
