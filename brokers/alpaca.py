@@ -16,13 +16,17 @@ import msgspec
 from alpaca.trading.client import TradingClient
 
 from aggregates.market import Bar, IndexLevel, OptionContract, Quote
+from aggregates.occ import occ_terms
 from brokers.alpaca_data import AlpacaData
 from brokers.alpaca_fills import AlpacaFills
 from brokers.alpaca_halts import AlpacaHalts
-from brokers.alpaca_http import Keys, Tell, Wire
+from brokers.alpaca_http import Keys, Wire
+from brokers.alpaca_options import AlpacaOptions
 from brokers.alpaca_orders import AlpacaOrders
 from brokers.alpaca_stream import AlpacaStream
-from brokers.alpaca_wire import account, asset, position, rows, server_time
+from brokers.alpaca_wire import account, asset, position, server_time
+from brokers.http_fields import rows
+from brokers.http_wire import Tell
 from brokers.port import (
     MAX_SKEW,
     Account,
@@ -39,12 +43,16 @@ from brokers.port import (
 from config.clock import Clock
 from config.setting_forms import Secret
 
+BUYS_OPTIONS = 2  # the level from which on Alpaca lets an account buy puts
+
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how. Addresses are None for Alpaca's own; ``timeout_s`` is for each answer.
 
     ``stream_url`` is that of trade updates; market data is streamed from ``data_url``, too.
     ``settle_s``: how long after an unclear answer an order may still turn up at Alpaca.
+    ``options_feed`` is opra or indicative, None for the best that the account has; ``puts``: the
+    settings ask for puts, so the self check looks whether the account may buy them.
     """
 
     key_id: Secret
@@ -53,6 +61,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     retries: int
     feed: str = "iex"
+    options_feed: str | None = None
+    puts: bool = False
     settle_s: float = 30.0
     trading_url: str | None = None
     data_url: str | None = None
@@ -85,6 +95,10 @@ class AlpacaBroker:
         )  # fmt: skip
         self._client._session = self._wire
         self._data = AlpacaData(self._wire, keys, access.data_url, access.feed, clock)
+        self._options = AlpacaOptions(
+            self._wire, self._client, keys, access.data_url, access.options_feed
+        )
+        self._puts = access.puts
         self._orders = AlpacaOrders(self._wire, self._client, clock, access.settle_s)
         self._fills = AlpacaFills(
             self._wire, self._client.get, self._orders.client_id, calendar, fills_from
@@ -103,7 +117,7 @@ class AlpacaBroker:
             order_types=frozenset({"market", "limit", "stop"}),
             long_equity=True,
             inverse_etf=True,
-            long_put=False,
+            long_put=True,
             simulated=False,
             bars_after=timedelta(seconds=3),  # the last trades of a minute come in after its end
             requests_per_minute=200,  # of an account, as Alpaca documents it
@@ -117,6 +131,13 @@ class AlpacaBroker:
         faults = [f"{fault} Change it there before trading." for fault in found.faults]
         if found.currency != "USD":
             faults.append(f"The account is in {found.currency}; only USD is known here.")
+        # puts are asked for by SHORT_TYPE_*=LongPut: then the account must be approved for them
+        if self._puts and found.options_level < BUYS_OPTIONS:
+            faults.append(
+                f"The settings ask for puts, and the account may not buy them (its options level "
+                f"at Alpaca is {found.options_level}, {BUYS_OPTIONS} is needed). Apply for it "
+                "there, or change SHORT_TYPE_*."
+            )
         asked = self._clock.now()
         skew = self.clock() - asked
         under_way = self._clock.now() - asked  # of this much nobody knows on which way it was spent
@@ -145,6 +166,8 @@ class AlpacaBroker:
 
     def asset(self, symbol: str) -> Asset | None:
         """``halted`` by the market data stream, None where it has not said."""
+        if occ_terms(symbol):
+            return self._options.asset(symbol)
         self._watch_halts()
         path = f"/assets/{quoted(symbol, safe='')}"
         found = self._wire.find(f"about {symbol}", lambda: asset(self._client.get(path)))
@@ -182,19 +205,14 @@ class AlpacaBroker:
     # --- market data ------------------------------------------------------------------------
 
     def quote(self, symbol: str) -> Quote | None:
-        return self._data.quote(symbol)
+        return self._options.quote(symbol) if occ_terms(symbol) else self._data.quote(symbol)
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         self._watch_halts()
         return self._data.bars(symbol, start, end)
 
-    def option_chain(
-        self,
-        underlying: str,  # noqa: ARG002 - of the port
-        first: date,  # noqa: ARG002
-        last: date,  # noqa: ARG002
-    ) -> Sequence[OptionContract]:
-        return ()
+    def option_chain(self, underlying: str, first: date, last: date) -> Sequence[OptionContract]:
+        return self._options.chain(underlying, first, last)
 
     def index(self, symbol: str) -> IndexLevel | None:  # noqa: ARG002 - of the port
         """None ever: Alpaca has no indices."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from brokers.alpaca_http import WireFailure, refuse_keys
+from aggregates.occ import occ_terms
+from brokers.alpaca_http import refuse_keys
+from brokers.http_wire import WireFailure
 from brokers.port import BrokerError, DuplicateOrder, OrderRefused, OrderRequest, OutcomeUnknown
 from brokers.simulated_refusals import price_units, quantity_units
 
@@ -13,7 +15,9 @@ LONGEST_ID = 48
 # Alpaca has one number for many reasons, so its words decide; the first that occur count.
 _REASONS = (
     ("insufficient buying power", "insufficient_cash"),
+    ("options buying power", "insufficient_cash"),
     ("insufficient qty", "short_sale"),
+    ("uncovered", "short_sale"),
     ("short", "short_sale"),
     ("not fractionable", "not_fractionable"),
     ("could not find", "unknown_symbol"),
@@ -25,6 +29,7 @@ _REASONS = (
     ("market is closed", "market_closed"),
     ("blocked", "account_blocked"),
     ("restricted", "account_blocked"),
+    ("not eligible", "account_blocked"),
     ("price", "invalid_price"),
     ("qty", "invalid_quantity"),
 )
@@ -50,11 +55,22 @@ def order_fields(request: OrderRequest) -> dict[str, str]:
         "time_in_force": "day",
         "client_order_id": request.client_order_id,
     }
+    if occ_terms(request.symbol):
+        fields |= _of_option(request)
     if request.limit_price is not None:
         fields["limit_price"] = _text(request.limit_price)
     if request.stop_price is not None:
         fields["stop_price"] = _text(request.stop_price)
     return fields
+
+
+def _of_option(request: OrderRequest) -> dict[str, str]:
+    """Bought to open and sold to close: a sale of too much is refused there, too."""
+    if request.quantity != int(request.quantity):
+        raise OrderRefused("not_fractionable", "Option contracts are traded whole.")
+    if request.order_type == "stop":
+        raise OrderRefused("invalid_type", "Options are bought and sold at the market or a limit.")
+    return {"position_intent": "buy_to_open" if request.side == "buy" else "sell_to_close"}
 
 
 def _text(number: Decimal) -> str:

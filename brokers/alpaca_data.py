@@ -12,8 +12,10 @@ from alpaca.data.requests import StockBarsRequest, StockLatestQuoteRequest
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from aggregates.market import Bar, Quote
-from brokers.alpaca_http import Keys, Refused, Wire
-from brokers.alpaca_wire import Unreadable, bar, quote, rows
+from brokers.alpaca_http import Keys, Wire
+from brokers.alpaca_wire import bar, quote
+from brokers.http_fields import Unreadable, rows
+from brokers.http_wire import Refused
 from config.clock import Clock
 
 KNOWN_SYMBOL = "SPY"  # quoted on every day of every feed
@@ -34,7 +36,7 @@ class AlpacaData:
         wanted = StockLatestQuoteRequest(symbol_or_symbols=symbol, feed=self._feed)
 
         def ask() -> Quote | None:
-            found = _by_symbol(lambda: self._client.get_stock_latest_quote(wanted))
+            found = by_symbol(lambda: self._client.get_stock_latest_quote(wanted))
             return quote(symbol, found[symbol]) if found.get(symbol) is not None else None
 
         return self._wire.read(f"a quote of {symbol}", ask)
@@ -48,7 +50,7 @@ class AlpacaData:
         )  # fmt: skip
 
         def ask() -> list[Bar]:
-            found = _by_symbol(lambda: self._client.get_stock_bars(wanted))
+            found = by_symbol(lambda: self._client.get_stock_bars(wanted))
             given = [bar(symbol, raw) for raw in rows(found.get(symbol, []), "bars")]
             once = {one.start: one for one in given if start <= one.start and one.end <= until}
             return [once[at] for at in sorted(once)]
@@ -65,7 +67,8 @@ class AlpacaData:
         return ""
 
 
-def _by_symbol(ask: Callable[[], Any]) -> Mapping[str, Any]:
+def by_symbol(ask: Callable[[], Any]) -> Mapping[str, Any]:
+    """What alpaca-py made of an answer, by symbol; Unreadable where it could not."""
     try:
         found = ask()
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -12,18 +12,21 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from aggregates.occ import occ_terms
 from brokers.alpaca_http import Wire
-from brokers.alpaca_wire import Unreadable, WireFill, activity, rows, text
+from brokers.alpaca_wire import WireFill, activity
+from brokers.http_dates import settlement_day
+from brokers.http_fields import Unreadable, rows, text
 from brokers.port import Activity, Execution, SessionCalendar
-from config.clock import local_date
 
 Get = Callable[[str, dict[str, str]], Any]
 ClientId = Callable[[str], str]
 
+CENT = Decimal("0.01")
+CONTRACT = 100  # shares of an option contract that was not adjusted
 PAGE = 100  # as many as one answer holds
 MOST_PAGES = 1_000
 LOOK_BACK = timedelta(hours=1)
-_LONGEST_CLOSURE_DAYS = 10
 
 
 class AlpacaFills:
@@ -86,18 +89,10 @@ class AlpacaFills:
             currency="USD",
             commission=Decimal(0),
             fees=Decimal(0),
-            net_amount=None,
+            net_amount=_of_contracts(fill),
             executed_at=fill.executed_at,
-            settles_on=self._settles_on(local_date(fill.executed_at, "America/New_York")),
+            settles_on=settlement_day(self._calendar, fill.executed_at),
         )
-
-    def _settles_on(self, day: date) -> date:
-        """A fill overnight or on a day without a session counts as one of the next session."""
-        for _ in range(_LONGEST_CLOSURE_DAYS):
-            if self._calendar.session(day) is not None:
-                break
-            day += timedelta(days=1)
-        return self._calendar.settles_on(day)
 
     def activities(self, first: date) -> Sequence[Activity]:
         """What is no fill, from that day on, each id once."""
@@ -127,6 +122,14 @@ class AlpacaFills:
                 break
             query["page_token"] = token
         raise Unreadable("pages of activities without end")
+
+
+def _of_contracts(fill: WireFill) -> Decimal | None:
+    """The cash of an option's fill, whose price is per share; None for shares."""
+    if occ_terms(fill.symbol) is None:
+        return None
+    amount = (fill.price * fill.quantity * CONTRACT).quantize(CENT)
+    return -amount if fill.side == "buy" else amount
 
 
 def _stamp(moment: datetime) -> str:

@@ -19,7 +19,7 @@ from alpaca.data.live.stock import StockDataStream
 from brokers.alpaca_http import Keys
 from brokers.alpaca_socket import PING_S, Ending, InThread, limits
 from brokers.alpaca_statuses import EVERY_SYMBOL, FOR_GOOD, error, halt, messages, tells_all
-from brokers.alpaca_wire import Unreadable
+from brokers.http_fields import Unreadable
 from brokers.port import ApiAction
 from config.clock import Clock
 

@@ -10,8 +10,10 @@ from urllib.parse import quote as quoted
 from alpaca.trading.client import TradingClient
 
 from brokers.alpaca_answers import no_order, order_fields
-from brokers.alpaca_http import Failed, Wire, attempt, refuse_keys
-from brokers.alpaca_wire import Unreadable, order, rows
+from brokers.alpaca_http import Wire, refuse_keys
+from brokers.alpaca_wire import order
+from brokers.http_fields import Unreadable, rows
+from brokers.http_wire import Failed, attempt
 from brokers.port import BrokerError, BrokerOrder, OrderRequest, OutcomeUnknown
 from config.clock import Clock
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from brokers.alpaca_wire import Unreadable, exact_json, text
+from brokers.http_fields import Unreadable, exact_json, text
 
 EVERY_SYMBOL = "*"
 

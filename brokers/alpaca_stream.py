@@ -16,7 +16,8 @@ from alpaca.trading.stream import TradingStream
 
 from brokers.alpaca_http import Keys, refuse_keys
 from brokers.alpaca_socket import PING_S, Ending, InThread, limits
-from brokers.alpaca_wire import exact_json, order
+from brokers.alpaca_wire import order
+from brokers.http_fields import exact_json
 from brokers.port import BrokerOrder, News
 
 MOST_KEPT = 10_000  # updates that nobody fetched; beyond it all are dropped, and "ask" says so

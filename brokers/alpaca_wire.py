@@ -6,17 +6,16 @@ https://docs.alpaca.markets/reference (orders, positions, account activities, st
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn, cast
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
 
 import msgspec
 
 from aggregates.market import MINUTE, Bar, Quote
-from aggregates.money import plain
 from aggregates.order_messages import OrderType, Side
+from brokers.http_fields import Unreadable, count, exact, fields, moment, text
 from brokers.port import (
     Activity,
     ActivityKind,
@@ -25,11 +24,6 @@ from brokers.port import (
     BrokerPosition,
     BrokerState,
 )
-
-
-class Unreadable(ValueError):
-    """An answer that is not what it should be; the text says where, and quotes nothing."""
-
 
 # https://docs.alpaca.markets/docs/orders-at-alpaca#order-lifecycle; every other status is open
 _FINAL: Mapping[str, BrokerState] = {
@@ -48,20 +42,24 @@ _KINDS: Mapping[str, ActivityKind] = {
     "ACATC": "transfer", "ACATS": "transfer",
     "CIL": "corporate_action", "MA": "corporate_action", "NC": "corporate_action",
     "REORG": "corporate_action", "SPIN": "corporate_action", "SPLIT": "corporate_action",
+    "OPEXP": "option_expiry",
+    "OPEXC": "option_exercise", "OPASN": "option_exercise", "OPTRD": "option_exercise",
 }  # fmt: skip
 
 
 class WireAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """``faults`` are what Alpaca has against trading on it, in words."""
+    """``faults`` are what Alpaca has against trading on it, in words; ``options_level`` is 0 where
+    it is not approved for options, or Alpaca does not say."""
 
     currency: str
     cash: Decimal
     faults: tuple[str, ...]
+    options_level: int
 
 
 def account(raw: Any) -> WireAccount:
     """The account; a switch that is missing counts as on."""
-    row = _object(raw, "account")
+    row = fields(raw, "account")
     status = text(row, "status")
     switches = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
     faults = [f"Alpaca says {name}." for name in switches if row.get(name) is not False]
@@ -69,18 +67,20 @@ def account(raw: Any) -> WireAccount:
         faults.append("The account may sell short at Alpaca, which this bot never does.")
     if status != "ACTIVE":
         faults.append(f"The account is {status[:40]} at Alpaca, not ACTIVE.")
+    level = row.get("options_trading_level")
     return WireAccount(
-        currency=text(row, "currency"), cash=exact(row, "cash"), faults=tuple(faults)
-    )
+        currency=text(row, "currency"), cash=exact(row, "cash"), faults=tuple(faults),
+        options_level=level if isinstance(level, int) else 0,
+    )  # fmt: skip
 
 
 def server_time(raw: Any) -> datetime:
-    return moment(_object(raw, "clock"), "timestamp")
+    return moment(fields(raw, "clock"), "timestamp")
 
 
 def order(raw: Any) -> BrokerOrder:
     """An order, of whatever origin. A status that is new to us counts as open: it stays watched."""
-    row = _object(raw, "order")
+    row = fields(raw, "order")
     filled = exact(row, "filled_qty")
     quantity = filled if row.get("qty") is None else exact(row, "qty")
     status = text(row, "status")
@@ -111,7 +111,7 @@ def _reason(status: str) -> str:
 
 def position(raw: Any) -> BrokerPosition:
     """A short position is below zero, whichever way it is written."""
-    row = _object(raw, "position")
+    row = fields(raw, "position")
     quantity, side = exact(row, "qty"), text(row, "side")
     if side not in ("long", "short"):
         raise Unreadable("side of a position")
@@ -122,7 +122,7 @@ def position(raw: Any) -> BrokerPosition:
 
 def asset(raw: Any) -> Asset:
     """``halted`` stays unknown: trading halts are told on the market data stream only."""
-    row = _object(raw, "asset")
+    row = fields(raw, "asset")
     tradable, fractionable = row.get("tradable"), row.get("fractionable")
     if not isinstance(tradable, bool) or not isinstance(fractionable, bool):
         raise Unreadable("tradable or fractionable of an asset")
@@ -134,7 +134,7 @@ def asset(raw: Any) -> Asset:
 
 def activity(raw: Any) -> Activity:
     """What is no fill. A kind that is new to us is ``other``."""
-    row = _object(raw, "activity")
+    row = fields(raw, "activity")
     code = text(row, "activity_type")
     try:
         day = date.fromisoformat(text(row, "date")[:10])
@@ -157,7 +157,7 @@ class WireFill:
     """A fill of the account activities, before it is known which of our orders it belongs to."""
 
     def __init__(self, raw: Any) -> None:
-        row = _object(raw, "fill")
+        row = fields(raw, "fill")
         if row.get("activity_type") != "FILL":
             raise Unreadable("kind of a fill")
         self.activity_id = text(row, "id")
@@ -185,74 +185,26 @@ def quote(symbol: str, raw: Any) -> Quote | None:
 
     A side of zero happens outside the session, a crossed quote on a single venue.
     """
-    row = _object(raw, "quote")
+    row = fields(raw, "quote")
     known, bid, ask = moment(row, "t"), exact(row, "bp"), exact(row, "ap")
     if bid <= 0 or ask <= 0 or bid > ask:
         return None
     return Quote(
         symbol=symbol, start=known - MINUTE, bid=bid, ask=ask,
-        bid_size=_count(row, "bs"), ask_size=_count(row, "as"),
+        bid_size=count(row, "bs"), ask_size=count(row, "as"),
     )  # fmt: skip
 
 
 def bar(symbol: str, raw: Any) -> Bar:
     """One minute; refused where open or close lies outside low and high."""
-    row = _object(raw, "bar")
+    row = fields(raw, "bar")
     opened, high, low, close = (exact(row, name) for name in "ohlc")
     if not (0 < low <= opened <= high and low <= close <= high):
         raise Unreadable("prices of a bar")
     return Bar(
         symbol=symbol, start=moment(row, "t"), open=opened, high=high, low=low, close=close,
-        volume=_count(row, "v"),
+        volume=count(row, "v"),
     )  # fmt: skip
-
-
-# --- fields -----------------------------------------------------------------------------------
-
-
-def exact(row: Mapping[str, Any], name: str) -> Decimal:
-    """A finite number without an exponent; from text, an integer or a Decimal, never a float."""
-    value = row.get(name)
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise Unreadable(name)
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise Unreadable(name) from None
-    if not number.is_finite() or abs(number.adjusted()) > 18:
-        raise Unreadable(name)
-    return plain(number)
-
-
-def text(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value
-
-
-def moment(row: Mapping[str, Any], name: str) -> datetime:
-    """RFC 3339, with up to nine decimals of which six are kept; to UTC."""
-    try:
-        found = datetime.fromisoformat(text(row, name))
-    except ValueError:
-        raise Unreadable(name) from None
-    if found.tzinfo is None:
-        raise Unreadable(name)
-    return found.astimezone(UTC)
-
-
-def rows(raw: Any, what: str) -> list[Any]:
-    """A list that was really sent: an answer without one is not an empty list."""
-    if not isinstance(raw, list):
-        raise Unreadable(what)
-    return raw
-
-
-def _object(raw: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(raw, dict):
-        raise Unreadable(what)
-    return raw
 
 
 def _side(row: Mapping[str, Any]) -> Side:
@@ -262,19 +214,3 @@ def _side(row: Mapping[str, Any]) -> Side:
     if side in ("sell", "sell_short"):
         return "sell"
     raise Unreadable("side")
-
-
-def _count(row: Mapping[str, Any], name: str) -> int:
-    number = exact(row, name)
-    if number < 0 or number != int(number):
-        raise Unreadable(name)
-    return int(number)
-
-
-def exact_json(body: bytes | str) -> Any:
-    """JSON with every fraction as Decimal. Raises ValueError, for NaN and Infinity too."""
-    return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")

@@ -6,9 +6,11 @@ A little market of its own: nothing fills before `trade` says that shares change
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+from aggregates.occ import occ_symbol
 
 D = Decimal
 FINAL = ("filled", "canceled", "expired", "rejected")
@@ -38,11 +40,13 @@ class Books:
         self.fills: list[dict[str, Any]] = []
         self.others: list[dict[str, Any]] = []  # activities that are no fills
         self.assets: dict[str, dict[str, Any]] = {}
+        self.contracts: dict[str, dict[str, Any]] = {}
         self.prices: dict[str, tuple[Decimal, Decimal]] = {}
         self.account_extra: dict[str, Any] = {}
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.new_id: Callable[[], uuid.UUID] = uuid.uuid4
         self.ahead = timedelta(0)  # of the true time
+        self.ids_are_unique = True  # whether an order under an id that is known is refused
         self.hidden_fills = 0  # the newest ones, which the activities do not show yet
         self.told: Callable[[dict[str, Any]], None] = lambda _data: None
         self._ids = (uuid.UUID(int=n) for n in range(1, 10**9))
@@ -58,6 +62,39 @@ class Books:
             "marginable": True, "shortable": False, "easy_to_borrow": False, "fractionable": True,
         } | more  # fmt: skip
         self.price(symbol, price)
+
+    def list_put(self, underlying: str, day: date, strike: str, price: str, **more: Any) -> str:
+        """A contract with a quote; ``more`` is what Alpaca says otherwise of it."""
+        symbol = occ_symbol(underlying, day, "put", D(strike))
+        self.contracts[symbol] = {
+            "id": str(next(self._ids)), "symbol": symbol, "name": symbol, "status": "active",
+            "tradable": True, "expiration_date": f"{day}", "root_symbol": underlying,
+            "underlying_symbol": underlying, "underlying_asset_id": self.assets[underlying]["id"],
+            "type": "put", "style": "american", "strike_price": strike, "multiplier": "100",
+            "size": "100", "open_interest": "237", "open_interest_date": f"{day}",
+            "close_price": "1", "close_price_date": f"{day}", "deliverables": [{
+                "type": "equity", "symbol": underlying, "amount": "100",
+                "allocation_percentage": "100", "settlement_type": "T+1",
+                "settlement_method": "CCC", "delayed_settlement": False,
+            }],
+        } | more  # fmt: skip
+        self.list_asset(symbol, price, fractionable=False)
+        self.assets[symbol]["class"] = "us_option"
+        return symbol
+
+    def expire_put(self, symbol: str) -> None:
+        """It is worth nothing any more, and gone over night."""
+        held = self.positions.pop(symbol, D(0))
+        self.contracts[symbol]["status"] = "inactive"
+        self.others.append({
+            "id": f"20260302000000000::{next(self._ids)}", "activity_type": "OPEXP",
+            "date": f"{self.now():%Y-%m-%d}", "net_amount": "0", "description": "Option Expiry",
+            "symbol": symbol, "qty": str(-held), "status": "executed",
+        })  # fmt: skip
+
+    def units(self, symbol: str) -> int:
+        """Shares that a price is of."""
+        return 100 if symbol in self.contracts else 1
 
     def price(self, symbol: str, price: str) -> None:
         """Quoted two cents to each side."""
@@ -99,8 +136,8 @@ class Books:
             done = filled == D(order["qty"])
             if not late or done:
                 order["status"] = "filled" if done else "partially_filled"
-            self.cash -= sign * (quantity * price)
             symbol = order["symbol"]
+            self.cash -= sign * (quantity * price) * self.units(symbol)
             self.positions[symbol] = self.positions.get(symbol, D(0)) + sign * quantity
             now, execution = self.now(), str(self.new_id())
             self.fills.append({
@@ -142,7 +179,8 @@ class Books:
                 "updated_at": at, "submitted_at": at, "filled_at": None, "expired_at": None,
                 "canceled_at": None, "failed_at": None, "replaced_at": None, "replaced_by": None,
                 "asset_id": self.assets[body["symbol"]]["id"], "symbol": body["symbol"],
-                "asset_class": "us_equity", "notional": None, "qty": body["qty"],
+                "asset_class": self.assets[body["symbol"]]["class"], "notional": None,
+                "qty": body["qty"], "position_intent": body.get("position_intent"),
                 "filled_qty": "0", "filled_avg_price": None, "order_class": "",
                 "order_type": body["type"], "type": body["type"], "side": body["side"],
                 "time_in_force": body["time_in_force"], "limit_price": body.get("limit_price"),
@@ -155,7 +193,7 @@ class Books:
     def _against(self, body: dict[str, Any]) -> Iterator[Answer]:
         assert all(isinstance(value, str) for value in body.values()), "numbers go as text"
         asset, quantity = self.assets.get(body["symbol"]), D(body["qty"])
-        if self.by_client(body["client_order_id"]):
+        if self.ids_are_unique and self.by_client(body["client_order_id"]):
             yield refused(422, 40010001, "client_order_id must be unique")
         if asset is None:
             yield refused(422, 42210000, f'asset "{body["symbol"]}" not found')
@@ -167,6 +205,11 @@ class Books:
                 yield refused(403, 40310000, f'asset "{body["symbol"]}" is not fractionable')
             if body["time_in_force"] != "day":
                 yield refused(422, 42210000, "fractional orders must be DAY orders")
+        if asset["class"] == "us_option":
+            assert body["position_intent"] in ("buy_to_open", "sell_to_close")
+            assert body["type"] in ("market", "limit")
+            assert body["time_in_force"] == "day"
+            assert quantity == int(quantity)
         promised = sum(
             (D(o["qty"]) - D(o["filled_qty"]) for o in self.open_orders()
              if o["symbol"] == body["symbol"] and o["side"] == "sell"), D(0),
@@ -177,11 +220,16 @@ class Books:
                 403, 40310000, f"insufficient qty available for order (available: {held})"
             )
         spent = sum(
-            ((D(o["qty"]) - D(o["filled_qty"])) * self.prices[o["symbol"]][1]
+            (self._worth(o, D(o["qty"]) - D(o["filled_qty"]))
              for o in self.open_orders() if o["side"] == "buy"), D(0),
         )  # fmt: skip
-        if body["side"] == "buy" and quantity * self.prices[body["symbol"]][1] + spent > self.cash:
-            yield refused(403, 40310000, "insufficient buying power")
+        if body["side"] == "buy" and self._worth(body, quantity) + spent > self.cash:
+            options = "options " if asset["class"] == "us_option" else ""
+            yield refused(403, 40310000, f"insufficient {options}buying power")
+
+    def _worth(self, order: dict[str, Any], quantity: Decimal) -> Decimal:
+        symbol = order["symbol"]
+        return quantity * self.prices[symbol][1] * self.units(symbol)
 
     def cancel(self, number: str) -> Answer:
         with self.lock:
@@ -212,13 +260,15 @@ class Books:
             "buying_power": str(self.cash * 2), "trading_blocked": False,
             "account_blocked": False, "transfers_blocked": False, "pattern_day_trader": False,
             "trade_suspended_by_user": False, "multiplier": "2", "shorting_enabled": False,
+            "options_approved_level": 2, "options_trading_level": 2,
         } | self.account_extra  # fmt: skip
 
     def held(self) -> list[dict[str, Any]]:
         return [
             {
                 "asset_id": self.assets[symbol]["id"], "symbol": symbol, "exchange": "NASDAQ",
-                "asset_class": "us_equity", "avg_entry_price": "100", "qty": str(quantity),
+                "asset_class": self.assets[symbol]["class"], "avg_entry_price": "100",
+                "qty": str(quantity),
                 "side": "long" if quantity > 0 else "short", "market_value": "0",
                 "cost_basis": "0", "qty_available": str(quantity),
             }

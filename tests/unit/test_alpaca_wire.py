@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from brokers import alpaca_wire as wire
 from brokers.alpaca_answers import no_order
 from brokers.alpaca_http import WireFailure
-from brokers.alpaca_wire import Unreadable, exact_json
+from brokers.http_fields import Unreadable, exact, exact_json, rows
 from brokers.port import DuplicateOrder, KeysRefused, OrderRefused, OutcomeUnknown
 
 D = Decimal
@@ -81,13 +81,13 @@ def test_answers_of_another_shape_are_unreadable() -> None:
                 reader(raw)
     for raw in (None, {}, "text"):
         with pytest.raises(Unreadable):
-            wire.rows(raw, "positions")
+            rows(raw, "positions")
 
 
 @given(st.decimals(min_value=0, max_value=10**9, places=9))
 def test_a_number_keeps_every_digit_as_text_or_as_json_number(number: Decimal) -> None:
     for body in (f'{{"qty": "{number:f}"}}', f'{{"qty": {number:f}}}'):
-        assert wire.exact(exact_json(body), "qty") == number
+        assert exact(exact_json(body), "qty") == number
 
 
 def test_json_that_is_no_number_is_refused() -> None:
