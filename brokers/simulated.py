@@ -31,6 +31,7 @@ from brokers.port import (
     SessionCalendar,
 )
 from brokers.simulated_fills import Fill, costs, fill_minute
+from brokers.simulated_options import MULTIPLIER, SimulatedOptions, whole
 from brokers.simulated_refusals import draws_refusal, price_units, quantity_units
 from brokers.simulated_store import NewOrder, SimulatedStore
 from config.calendar import SessionHours
@@ -43,7 +44,7 @@ _CAPABILITIES = Capabilities(
     order_types=frozenset({"market", "limit", "stop"}),
     long_equity=True,
     inverse_etf=True,  # a share like any other, where the market data has one
-    long_put=False,
+    long_put=True,  # of a market that it makes up itself
     simulated=True,
 )
 
@@ -81,12 +82,18 @@ class SimulatedBroker:
         self._store = SimulatedStore(file, opening)
         self._caught_up = self._due = EPOCH  # asked between the two, nothing has become complete
         self._judged_until = EPOCH
+        self._expired_on = EPOCH.date()
         self._sessions: dict[date, SessionHours | None] = {}
         self._settlements: dict[date, date] = {}
 
     @property
     def capabilities(self) -> Capabilities:
         return _CAPABILITIES
+
+    @property
+    def _options(self) -> SimulatedOptions:
+        """The puts on what is in the market; it keeps nothing."""
+        return SimulatedOptions(self._market)
 
     def self_check(self) -> Sequence[str]:
         """The file proves its own sums; today's session must have data; time must not go back."""
@@ -116,9 +123,12 @@ class SimulatedBroker:
         return Account(currency=self._currency, cash=self._store.cash().decimal)
 
     def asset(self, symbol: str) -> Asset | None:
-        if symbol not in self._market.symbols:
+        if symbol in self._market.symbols:
+            return Asset(symbol=symbol, tradable=True, fractionable=True, halted=None)
+        if (terms := self._options.terms(symbol)) is None:
             return None
-        return Asset(symbol=symbol, tradable=True, fractionable=True, halted=None)
+        lives = terms.expiry >= self._clock.now().date()
+        return Asset(symbol=symbol, tradable=lives, fractionable=False, halted=None)
 
     def positions(self) -> Sequence[BrokerPosition]:
         self._catch_up()
@@ -136,9 +146,10 @@ class SimulatedBroker:
         self._catch_up()
         return self._store.executions_since(sequence)
 
-    def activities(self, first: date) -> Sequence[Activity]:  # noqa: ARG002 - of the port
-        """None ever: costs are in the executions, and nothing else moves its cash."""
-        return ()
+    def activities(self, first: date) -> Sequence[Activity]:
+        """Options that expired: costs are in the executions, and nothing else moves its cash."""
+        self._catch_up()
+        return self._store.activities(first)
 
     def news(self) -> News:
         """It tells nothing by itself: always ask."""
@@ -170,20 +181,17 @@ class SimulatedBroker:
 
     def quote(self, symbol: str) -> Quote | None:
         self._check_symbol(symbol)
-        return self._market.quote(symbol, self._catch_up())
+        return self._source(symbol).quote(symbol, self._catch_up())
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
         self._check_symbol(symbol)
-        return self._market.bars(symbol, start, end, self._catch_up())
+        return self._source(symbol).bars(symbol, start, end, self._catch_up())
 
-    def option_chain(
-        self,
-        underlying: str,  # noqa: ARG002 - of the port
-        first: date,  # noqa: ARG002
-        last: date,  # noqa: ARG002
-    ) -> Sequence[OptionContract]:
-        """None ever: it trades shares only."""
-        return ()
+    def option_chain(self, underlying: str, first: date, last: date) -> Sequence[OptionContract]:
+        """Made up from the bars of the underlying; none on what is not in the market data."""
+        now = self._catch_up()
+        known = underlying in self._market.symbols
+        return self._options.chain(underlying, first, last, now) if known else ()
 
     def index(self, symbol: str) -> IndexLevel | None:  # noqa: ARG002 - of the port
         """None ever: its market data has no indices."""
@@ -208,6 +216,9 @@ class SimulatedBroker:
                     break
                 self._process(minute)
                 self._judged_until = minute + MINUTE
+            if now.date() != self._expired_on:  # contracts end with a day
+                self._expire_options(now)
+                self._expired_on = now.date()
             self._caught_up, self._due = this_minute, this_minute + MINUTE
         return now
 
@@ -216,7 +227,7 @@ class SimulatedBroker:
 
         A minute that does nothing is not written: judged again after a restart, it does nothing.
         """
-        end, market = minute + MINUTE, self._market
+        end = minute + MINUTE
         fills: list[Fill] = []
         with self._store.transaction():
             if self._store.processed_until() > minute:
@@ -224,19 +235,38 @@ class SimulatedBroker:
             expired = self._store.expire(minute)
             orders = self._store.resting_orders()
             for symbol in sorted({order.symbol for order in orders}):
+                market = self._source(symbol)
                 for bar in market.bars(symbol, minute, end, end):
                     own = [order for order in orders if order.symbol == symbol]
                     fills += fill_minute(own, bar, market.quote(symbol, minute))
             fills.sort(key=lambda fill: fill.order.number)
             for place, fill in enumerate(fills, start=1):
-                charged = costs(
-                    fill.order.side, fill.quantity_units, fill.price_units, self._currency
-                )
+                units = fill.quantity_units * self._multiplier(fill.order.symbol)
+                charged = costs(fill.order.side, units, fill.price_units, self._currency)
                 executed_at = minute + timedelta(microseconds=place)
                 self._store.add_execution(fill, charged, executed_at, end)
             expired += self._store.expire(end)
             if fills or expired:
                 self._store.set_processed_until(end)
+
+    def _expire_options(self, now: datetime) -> None:
+        """Once its last day is over a contract is gone: for nothing, or for what exercising pays
+        (then in cash, as if the shares had been bought for it at the last price)."""
+        for held in self._store.positions():
+            terms = self._options.terms(held.symbol)
+            if terms is None or terms.expiry >= now.date():
+                continue
+            worth = self._options.worth_at_expiry(held.symbol)
+            paid = Money.rounded(worth * held.quantity * MULTIPLIER, self._currency)
+            with self._store.transaction():
+                self._store.expire_position(held.symbol, terms.expiry, paid.minor)
+
+    def _source(self, symbol: str) -> KnownMarket | SimulatedOptions:
+        """Where bars and quotes of the symbol come from."""
+        return self._market if symbol in self._market.symbols else self._options
+
+    def _multiplier(self, symbol: str) -> int:
+        return 1 if symbol in self._market.symbols else MULTIPLIER
 
     def _session_on(self, day: date) -> SessionHours | None:
         if day not in self._sessions:
@@ -253,9 +283,14 @@ class SimulatedBroker:
     def _checked(self, request: OrderRequest, now: datetime) -> NewOrder:
         """The order in the file's units, or OrderRefused with the first reason against it."""
         symbol = request.symbol
-        if symbol not in self._market.symbols:
+        asset = self.asset(symbol)
+        if asset is None:
             raise OrderRefused("unknown_symbol", f"{symbol} is not traded here.")
         quantity = quantity_units(request)
+        if not asset.tradable:
+            raise OrderRefused("not_tradable", f"{symbol} has expired.")
+        if not (asset.fractionable or whole(quantity)):
+            raise OrderRefused("not_fractionable", f"{symbol} is traded in whole contracts.")
         limit = price_units(request, "limit", request.limit_price)
         stop = price_units(request, "stop", request.stop_price)
         session = self._session_on(now.date())
@@ -301,7 +336,10 @@ class SimulatedBroker:
         for order in self._store.resting_orders():
             if order.side == "buy":
                 wanted[order.symbol] = wanted.get(order.symbol, 0) + order.open_units
-        needed = sum(units * self._last_price(name, now) for name, units in wanted.items())
+        needed = sum(
+            units * self._last_price(name, now) * self._multiplier(name)
+            for name, units in wanted.items()
+        )
         cash = self._store.cash()
         if needed * 10 ** exponent(cash.currency) > cash.minor * QUANTITY_SCALE * PRICE_SCALE:
             raise OrderRefused(
@@ -310,12 +348,12 @@ class SimulatedBroker:
             )
 
     def _last_price(self, symbol: str, now: datetime) -> int:
-        if (bar := self._market.last_bar(symbol, now)) is None:
+        if (bar := self._source(symbol).last_bar(symbol, now)) is None:
             raise OrderRefused("no_price", f"No price of {symbol} is known yet; wait for one.")
         return to_scaled(bar.close, PRICE_SCALE, "price")
 
     def _check_symbol(self, symbol: str) -> None:
-        if symbol not in self._market.symbols:
+        if symbol not in self._market.symbols and self._options.terms(symbol) is None:
             raise BrokerError(
                 f"{symbol} is not in the market data. Nothing was guessed; trade one of "
                 f"{', '.join(self._market.source.symbols())}."

@@ -18,7 +18,7 @@ from brokers.port import BrokerError
 from config.failpoints import reach
 
 APPLICATION_ID = 0x54425342  # "TBSB" in the file's header: a simulated broker's file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 5.0
 SWITCH_TRIES = 100
 
@@ -66,18 +66,30 @@ CREATE TABLE positions (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Since form 2: a file of form 1 has none yet, and is given the table when it is opened.
+EXPIRIES = """
+CREATE TABLE expiries (
+    number INTEGER PRIMARY KEY,
+    symbol TEXT NOT NULL,
+    quantity INTEGER NOT NULL CHECK (quantity > 0),
+    day TEXT NOT NULL,
+    net_amount INTEGER NOT NULL
+) STRICT
+"""
+
 # What must hold in every file: a query that answers 0, and what is wrong when it does not.
 PROOFS = (
     (
         "cash is not the starting cash plus the executions",
         "SELECT cash - starting_cash - coalesce((SELECT sum(net_amount) FROM executions), 0)"
-        " FROM account",
+        " - coalesce((SELECT sum(net_amount) FROM expiries), 0) FROM account",
     ),
     (
         "positions are not the sum of the executions",
         "SELECT count(*) FROM (SELECT symbol, sum(units) AS units FROM (SELECT symbol,"
         " CASE side WHEN 'buy' THEN e.quantity ELSE -e.quantity END AS units FROM executions AS e"
-        " JOIN orders ON number = order_number UNION ALL SELECT symbol, -quantity FROM positions)"
+        " JOIN orders ON number = order_number UNION ALL SELECT symbol, -quantity FROM positions"
+        " UNION ALL SELECT symbol, -quantity FROM expiries)"
         " GROUP BY symbol HAVING sum(units) != 0)",
     ),
     (
@@ -115,6 +127,8 @@ def _check_or_create(db: sqlite3.Connection, file: Path, starting_cash: Money) -
         _create(db, starting_cash)
     if _one(db, "PRAGMA application_id") != APPLICATION_ID:
         raise _refusal(file, "it is a SQLite file of another program")
+    if _one(db, "PRAGMA user_version") == 1:
+        _lift(db)
     if (version := _one(db, "PRAGMA user_version")) != SCHEMA_VERSION:
         raise _refusal(file, f"its form is {version}, this program knows {SCHEMA_VERSION}")
     if (currency := _one(db, "SELECT currency FROM account")) != starting_cash.currency:
@@ -152,7 +166,7 @@ def _write_ahead(db: sqlite3.Connection) -> Any:
 def _create(db: sqlite3.Connection, starting_cash: Money) -> None:
     db.execute("BEGIN IMMEDIATE")
     if _is_empty(db):  # else another process was first, and its account counts
-        for statement in SCHEMA.split(";\n"):
+        for statement in (*SCHEMA.split(";\n"), EXPIRIES):
             db.execute(statement)
         db.execute(
             "INSERT INTO account VALUES (1, ?, ?, ?, 0)",
@@ -161,6 +175,15 @@ def _create(db: sqlite3.Connection, starting_cash: Money) -> None:
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         reach("broker.lay.written")
+    db.execute("COMMIT")
+
+
+def _lift(db: sqlite3.Connection) -> None:
+    """From form 1 to form 2, once, whoever is first."""
+    db.execute("BEGIN IMMEDIATE")
+    if _one(db, "PRAGMA user_version") == 1:
+        db.execute(EXPIRIES)
+        db.execute("PRAGMA user_version=2")
     db.execute("COMMIT")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from aggregates.money import PRICE_SCALE, QUANTITY_SCALE, Money, from_scaled
-from brokers.port import BrokerError, BrokerOrder, BrokerPosition, Execution
+from brokers.port import Activity, BrokerError, BrokerOrder, BrokerPosition, Execution
 from brokers.simulated_fills import Costs, Fill, RestingOrder, plain
 from brokers.simulated_schema import OPEN, PROOFS, open_file
 from config.clock import from_micros, to_micros
@@ -118,6 +118,18 @@ class SimulatedStore:
         )
         reach("broker.cancel_written")
 
+    def expire_position(self, symbol: str, day: date, paid_minor: int) -> None:
+        """All contracts are gone as of ``day``, for so much cash; nothing where none are held, for
+        another process was faster."""
+        self._db.execute(
+            "INSERT INTO expiries (symbol, quantity, day, net_amount) SELECT symbol, quantity, ?, ?"
+            " FROM positions WHERE symbol = ? AND quantity > 0",
+            (day.isoformat(), paid_minor, symbol),
+        )
+        if self._one("SELECT changes()"):
+            self._db.execute("UPDATE positions SET quantity = 0 WHERE symbol = ?", (symbol,))
+            self._db.execute("UPDATE account SET cash = cash + ?", (paid_minor,))
+
     def expire(self, until: datetime) -> int:
         """Day orders whose session closed at or before ``until``; returns how many."""
         return self._db.execute(
@@ -191,6 +203,26 @@ class SimulatedStore:
             )
             for number, client_order_id, symbol, side, order_type, quantity, filled, state,
             submitted, updated in rows
+        ]  # fmt: skip
+
+    def activities(self, first: date) -> list[Activity]:
+        """Contracts that expired for nothing, and those that exercising paid for."""
+        rows = self._db.execute(
+            "SELECT number, symbol, quantity, day, net_amount FROM expiries WHERE day >= ?"
+            " ORDER BY day, number",
+            (first.isoformat(),),
+        )
+        return [
+            Activity(
+                activity_id=f"SIM-E-{number:06d}",
+                kind="option_exercise" if net else "option_expiry",
+                code="OPEXC" if net else "OPEXP", day=date.fromisoformat(day), symbol=symbol,
+                quantity=-_quantity(units),
+                net_amount=Money(net, self._currency).decimal if net else None,
+                description="exercised in the money, paid in cash" if net else "expired worthless",
+                cancelled=False,
+            )
+            for number, symbol, units, day, net in rows
         ]  # fmt: skip
 
     def executions_since(self, sequence: int) -> list[Execution]:
