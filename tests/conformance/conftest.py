@@ -1,11 +1,10 @@
 """One rig for each broker adapter, the fake servers they talk to, and the counts of the programme.
 
-A new adapter adds a class to rigs.py and its name to RIGS; the tests stay as they are.
+A new adapter adds a module with its rig beside this file, and its name to RIGS; where it talks over
+a socket, to OVER_SOCKETS too. The tests stay as they are.
 """
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,33 +12,36 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from beside import TESTS, beside
 
 from config.calendar import TradingCalendar
 
-HERE = Path(__file__).parent
-RIGS = ("simulated", "faulty", "alpaca")
-
-
-def _load(file: Path) -> ModuleType:
-    """A helper beside the tests; they are no package."""
-    name = f"helper_{file.stem}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+# The module beside this file that has the rig, in its BY_NAME
+RIGS = {
+    "simulated": "rigs",
+    "faulty": "rigs",
+    "alpaca": "rigs",
+    "tradier": "tradier_rig",
+    "webull": "webull_rig",
+    "robinhood": "robinhood_rig",
+    "ibkr": "ibkr_rig",
+}
+OVER_SOCKETS = (
+    "alpaca",
+    "tradier",
+    "webull",
+    "robinhood",
+    "ibkr",
+)  # these meet the fault scenarios
 
 
 @pytest.fixture(scope="session")
 def fakes() -> Any:
     """`fakes.server` and `fakes.books`: the modules of the fake Alpaca."""
-    folder = HERE.parent / "fakes"
 
     class Fakes:
-        server = _load(folder / "alpaca_server.py")
-        books = _load(folder / "alpaca_books.py")
+        server = beside("fakes/alpaca_server")
+        books = beside("fakes/alpaca_books")
 
     return Fakes
 
@@ -47,7 +49,7 @@ def fakes() -> Any:
 @pytest.fixture(scope="session")
 def load() -> Callable[[Path], ModuleType]:
     """`load(file)`: a helper beside the tests, once."""
-    return _load
+    return lambda file: beside(str(file.relative_to(TESTS).with_suffix("")))
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +61,12 @@ def sessions() -> TradingCalendar:
 @pytest.fixture
 def make_rig(fakes: Any, sessions: TradingCalendar, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """`make_rig("alpaca", **options)`; everything is closed after the test."""
-    module, made = _load(HERE / "rigs.py"), []
+    made: list[Any] = []
 
     def make(name: str, **options: Any) -> Any:
         folder = tmp_path / f"{name}-{len(made)}"
         folder.mkdir()
+        module = beside(f"conformance/{RIGS[name]}")
         made.append(module.BY_NAME[name](fakes, sessions, folder, **options))
         return made[-1]
 
@@ -77,6 +80,12 @@ def rig(request: pytest.FixtureRequest, make_rig: Callable[..., Any]) -> Any:
     return make_rig(request.param)
 
 
+@pytest.fixture(params=OVER_SOCKETS)
+def over_sockets(request: pytest.FixtureRequest) -> str:
+    """The name of each rig whose broker is behind a socket."""
+    return str(request.param)
+
+
 @pytest.fixture
 def alpaca(make_rig: Callable[..., Any]) -> Any:
     """The rig of Alpaca alone, for what only its wire can do."""
@@ -85,7 +94,7 @@ def alpaca(make_rig: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def scenarios() -> ModuleType:
-    return _load(HERE / "scenarios.py")
+    return beside("conformance/scenarios")
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,12 @@ name. Prices start at 100.00 for ALFA and BRVO, cash at 100,000.
 """
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from random import Random
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -17,7 +19,7 @@ from brokers.alpaca import Access, AlpacaBroker
 from brokers.fault_draws import Scripted
 from brokers.faulty import FaultyBroker
 from brokers.known_market import KnownMarket
-from brokers.port import ApiAction, OrderRequest
+from brokers.port import ApiAction, Execution, OrderRequest
 from brokers.simulated import SimulatedBroker
 from config.calendar import TradingCalendar
 from config.clock import SystemClock, VirtualClock
@@ -31,7 +33,13 @@ class Rig:
     """``broker`` is the adapter under test; what is asked beside it is the broker's own truth."""
 
     CANNOT: ClassVar[dict[str, str]] = {}
+    QUANTUM = D("0.000000001")  # the smallest part of a share that it trades
     broker: Any
+
+    def units(self, quantity: str) -> str:
+        """As near to it as this broker trades: 24.5 shares are 24 where there are no fractions."""
+        found = D(quantity).quantize(self.QUANTUM, ROUND_DOWN)
+        return f"{found.normalize():f}"
 
     def need(self, fault: str) -> None:
         if fault in self.CANNOT:
@@ -61,6 +69,99 @@ class Rig:
 
     def again(self) -> Any:
         """Another adapter on the same account, as after a restart."""
+        raise NotImplementedError
+
+    def puts(self) -> tuple[str, date, date]:
+        """The symbol on which there are puts, with quotes as of now, and the first and last of
+        their expiries. One of them at least is worth less than 10, and none more than 40."""
+        raise NotImplementedError
+
+    def trade_put(self, symbol: str, contracts: str) -> None:
+        """So many contracts (a whole number) change hands with our open orders."""
+        raise NotImplementedError
+
+    def expire_put(self, symbol: str) -> None:
+        """Its last day is over, and it was worth nothing."""
+        raise NotImplementedError
+
+    def restarted(self, recorded: Sequence[Execution]) -> Any:  # noqa: ARG002
+        """The same; ``recorded`` is what the bot has of executions, for adapters that need it."""
+        return self.again()
+
+
+class TrueOrder(NamedTuple):
+    """An order by the broker's own books. ``state`` in the words of the port, of an order that has
+    partial fills "partially_filled"; ``fills`` are its executions: id (None where the broker has
+    none), quantity, price."""
+
+    client_order_id: str
+    side: str
+    state: str
+    fills: tuple[tuple[str | None, Decimal, Decimal], ...]
+
+    @property
+    def filled(self) -> Decimal:
+        return sum((quantity for _, quantity, _ in self.fills), D(0))
+
+
+class SocketRig(Rig):
+    """What a broker behind a socket offers to the fault scenarios, beside ``Rig``.
+
+    Faults are named as its fake server names them; one of them comes true once unless ``times``
+    says how often. Whatever is drawn is drawn from ``rng``.
+    """
+
+    QUANTITIES: ClassVar[tuple[str, ...]] = (
+        "1", "7", "25", "0.5", "3.123456789", "40", "2000",
+    )  # fmt: skip
+    ON_ORDERS: ClassVar[tuple[str, ...]]
+    ON_CANCELS: ClassVar[tuple[str, ...]]
+    ON_READS: ClassVar[tuple[str, ...]]
+    settle_s: float  # how long nothing is believed after an unclear outcome
+    books: Any  # of the fake; ``cash`` is what is truly there
+
+    def fault_order(self, kind: str) -> None:
+        """The next order meets it."""
+        raise NotImplementedError
+
+    def fault_cancel(self, kind: str) -> None:
+        raise NotImplementedError
+
+    def fault_reads(self, kind: str, times: int) -> None:
+        raise NotImplementedError
+
+    def calm_reads(self) -> None:
+        """No more faults of questions; those of orders stay."""
+        raise NotImplementedError
+
+    def sent(self, client_order_id: str) -> int:
+        """How often this order arrived at the server or was lost there."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """No more faults; anything that was on its way has arrived, ``settle_s`` have passed."""
+        raise NotImplementedError
+
+    def move(self, symbol: str, price: str) -> None:
+        raise NotImplementedError
+
+    def fill_late(self, client_order_id: str, quantity: str) -> None:
+        """What was on its way to the exchange before the cancellation was."""
+        raise NotImplementedError
+
+    def cancelled_buy(self) -> str:
+        """A cancelled purchase of which a share at least is not filled, or ""."""
+        raise NotImplementedError
+
+    def disturb_feed(self, rng: Random) -> None:
+        """Executions told late, twice, in another order; nothing where that cannot be."""
+
+    def disturb_stream(self, rng: Random) -> str:  # noqa: ARG002
+        """What was done to it, for the counts; "" for nothing to be counted."""
+        return ""
+
+    def true_orders(self) -> list[TrueOrder]:
+        """All that its books have, in order of arrival."""
         raise NotImplementedError
 
 
@@ -106,6 +207,18 @@ class SimulatedRig(Rig):
 
     def price(self, price: str) -> None:
         self._price = D(price)
+
+    def puts(self) -> tuple[str, date, date]:
+        self.trade("ALFA", "5")  # puts are quoted as soon as their underlying has traded
+        today = self._clock.now().date()
+        return "ALFA", today + timedelta(days=4), today + timedelta(days=4)
+
+    def trade_put(self, symbol: str, contracts: str) -> None:  # noqa: ARG002 - one market
+        """Each minute trades a contract for a hundred shares of the underlying."""
+        self.trade("ALFA", str(100 * int(contracts)))
+
+    def expire_put(self, symbol: str) -> None:  # noqa: ARG002 - all of that week
+        self._clock.wait_until(self._clock.now() + timedelta(days=5))
 
     def orders_there(self, client_order_id: str) -> int:
         with sqlite3.connect(f"file:{self._file}?mode=ro", uri=True) as books:
@@ -194,8 +307,65 @@ class QuickClock(SystemClock):
         self.shift += left
 
 
-class AlpacaRig(Rig):
+class HttpRig(SocketRig):
+    """Behind a fake server of ``fakes/faulty_http``: ``server``, whose orders are POSTs and whose
+    cancellations are DELETEs, and ``clock``, a ``QuickClock``."""
+
+    ON_ORDERS: ClassVar = (
+        "mute_before", "mute_after", "late", "reset_before", "reset_after", "504_before",
+        "504_after", "malformed_after", "empty", "429", "gateway_404",
+    )  # fmt: skip
+    ON_CANCELS: ClassVar = ON_ORDERS[3:]
+    ON_READS: ClassVar = ("504_before", "429", "malformed_after", "empty", "reset_before")
+    server: Any
+    clock: QuickClock
+
+    def fault_order(self, kind: str) -> None:
+        self.server.fault(kind, "POST")
+
+    def fault_cancel(self, kind: str) -> None:
+        self.server.fault(kind, "DELETE")
+
+    def fault_reads(self, kind: str, times: int) -> None:
+        self.server.fault(kind, "GET", times=times)
+
+    def calm_reads(self) -> None:
+        self.server.calm_reads()
+
+    def sent(self, client_order_id: str) -> int:
+        return int(self.server.posts(client_order_id))
+
+    def settle(self) -> None:
+        self.server.calm()
+        self.clock.wait_until(self.clock.now() + timedelta(seconds=self.settle_s + 1))
+
+    def lose_answer(self) -> None:
+        self.server.fault("reset_after", "POST")
+
+    def lose_request(self) -> None:
+        self.server.fault("reset_before", "POST")
+
+    def delay_request(self) -> None:
+        self.server.fault("late", "POST")
+
+    def be_busy(self, times: int) -> None:
+        self.server.fault("504_before", times=times)
+
+    def be_busy_for_orders(self) -> None:
+        """For the next one, not for the questions around it."""
+        self.server.fault("504_before", "POST")
+
+    def refuse_keys(self) -> None:
+        self.server.keys = ("other-key-id", "other-secret")
+
+
+class AlpacaRig(HttpRig):
     """The adapter against the fake server, over real sockets."""
+
+    STATES: ClassVar = {
+        "new": "accepted", "partially_filled": "partially_filled", "filled": "filled",
+        "canceled": "cancelled",
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -209,6 +379,7 @@ class AlpacaRig(Rig):
         self.books = fakes.books.Books()
         self.server = fakes.server.AlpacaServer(self.books, hold_s=2.4 * timeout_s)
         self.clock, self._sessions = QuickClock(), sessions
+        self.settle_s = settle_s
         self.actions: list[ApiAction] = []
         key_id, secret = self.server.keys
         self.access = Access(
@@ -243,39 +414,16 @@ class AlpacaRig(Rig):
         orders = self.books.orders.values()
         return sum(order["client_order_id"] == client_order_id for order in orders)
 
-    def sent(self, client_order_id: str) -> int:
-        return int(self.server.posts(client_order_id))
-
     def reads(self) -> int:
         return int(self.server.count("GET", "/v2/"))
 
-    def settle(self) -> None:
-        """Long enough for anything to arrive that was on its way."""
-        self.server.calm()
-        self.clock.wait_until(self.clock.now() + timedelta(seconds=self.access.settle_s + 1))
-
     # --- faults -----------------------------------------------------------------------------
-
-    def lose_answer(self) -> None:
-        self.server.fault("reset_after", "POST")
-
-    def lose_request(self) -> None:
-        self.server.fault("reset_before", "POST")
-
-    def delay_request(self) -> None:
-        self.server.fault("late", "POST")
-
-    def be_busy(self, times: int) -> None:
-        self.server.fault("504_before", times=times)
 
     def lose_snapshot(self) -> None:
         self.server.fault("empty", "GET", "/v2/positions", times=9)
 
     def tell_twice(self) -> None:
         self.server.fill_listing = "twice"
-
-    def refuse_keys(self) -> None:
-        self.server.keys = ("other-key-id", "other-secret")
 
     def skew(self) -> None:
         self.books.ahead = timedelta(minutes=2)
@@ -287,8 +435,39 @@ class AlpacaRig(Rig):
         self.books.assets[symbol]["fractionable"] = False
 
     def fill_late(self, client_order_id: str, quantity: str) -> None:
-        """What was on its way to the exchange before the cancellation was."""
         self.books.fill(client_order_id, D(quantity), late=True)
+
+    def cancelled_buy(self) -> str:
+        for order in self.books.orders.values():
+            left = D(order["qty"]) - D(order["filled_qty"])
+            if order["status"] == "canceled" and order["side"] == "buy" and left >= 1:
+                return str(order["client_order_id"])
+        return ""
+
+    def disturb_feed(self, rng: Random) -> None:
+        self.server.fill_listing = rng.choice(("plain", "twice", "backwards"))
+        self.books.hidden_fills = min(rng.choice((0, 0, 1, 3)), len(self.books.fills))
+
+    def disturb_stream(self, rng: Random) -> str:
+        if rng.random() < 0.5:
+            self.server.drop_streams()
+            return "streams dropped"
+        self.server.stream_mode = rng.choice(("plain", "garbled", "twice"))
+        return ""
+
+    def move(self, symbol: str, price: str) -> None:
+        self.books.price(symbol, price)
+
+    def true_orders(self) -> list[TrueOrder]:
+        def fills(number: str) -> Iterator[tuple[str, Decimal, Decimal]]:
+            for fill in self.books.fills:
+                if fill["order_id"] == number:
+                    yield fill["id"].partition("::")[2], D(fill["qty"]), D(fill["price"])
+
+        return [
+            TrueOrder(o["client_order_id"], o["side"], self.STATES[o["status"]], tuple(fills(n)))
+            for n, o in self.books.orders.items()
+        ]
 
     def hand(self, symbol: str, quantity: str) -> None:
         """Somebody moves the position at the broker."""
@@ -305,6 +484,18 @@ class AlpacaRig(Rig):
         ]  # fmt: skip
         self.quote_now("ALFA")
         return first
+
+    def puts(self) -> tuple[str, date, date]:
+        today = datetime.now(UTC).date()
+        for days, strike, price in ((9, "95", "1.20"), (9, "100", "3.10"), (16, "100", "4.40")):
+            self.books.list_put("ALFA", today + timedelta(days=days), strike, price)
+        return "ALFA", today + timedelta(days=7), today + timedelta(days=20)
+
+    def trade_put(self, symbol: str, contracts: str) -> None:
+        self.books.trade(symbol, contracts)
+
+    def expire_put(self, symbol: str) -> None:
+        self.books.expire_put(symbol)
 
     def quote_now(self, symbol: str) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z"

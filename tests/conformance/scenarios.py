@@ -1,13 +1,15 @@
-"""Random days at the fake Alpaca: orders, fills and faults from a seed, and what must hold after.
+"""Random days at a fake broker: orders, fills and faults from a seed, and what must hold after.
 
 The driver does what the bot does: it never sends an order twice that may have arrived, it asks for
-what is unclear, it reads fills from a cursor, and it starts again now and then.
+what is unclear, it reads fills from a cursor, and it starts again now and then. What a broker must
+offer to be driven is ``SocketRig`` in rigs.py; nothing here is of one broker.
 """
 
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -21,20 +23,8 @@ from brokers.port import (
 )
 
 D = Decimal
-STATES = {
-    "new": "accepted", "partially_filled": "partially_filled", "filled": "filled",
-    "canceled": "cancelled",
-}  # fmt: skip
-ON_ORDERS = (
-    "mute_before", "mute_after", "late", "reset_before", "reset_after", "504_before", "504_after",
-    "malformed_after", "empty", "429", "gateway_404",
-)  # fmt: skip
-ON_READS = ("504_before", "429", "malformed_after", "empty", "reset_before")
-
-
-def id_(fill: dict[str, Any]) -> str:
-    """The execution's own part of an activity's id."""
-    return str(fill["id"]).partition("::")[2]
+CENT = D("0.01")
+SYMBOLS = ("ALFA", "BRVO")
 
 
 class Scenario:
@@ -42,11 +32,12 @@ class Scenario:
 
     def __init__(self, rig: Any, seed: int) -> None:
         self.rig, self.rng = rig, random.Random(seed)
-        self.server, self.books, self.broker = rig.server, rig.books, rig.broker
+        self.broker = rig.broker
         self.counts: Counter[str] = Counter()
         self.outcome: dict[str, str] = {}  # accepted, refused or unknown
         self.executions: dict[str, Execution] = {}
-        self.view: dict[str, BrokerOrder] = {}  # kept by the stream's news alone
+        self.view: dict[str, BrokerOrder] = {}  # kept by the broker's news alone
+        self.unasked = False  # the news said "ask", and there was no answer
         self.cursor = self.sends = 0
 
     def run(self, steps: int) -> None:
@@ -66,17 +57,17 @@ class Scenario:
         name = f"o-{len(self.outcome) + 1}"
         if self.outcome and self.rng.random() < 0.15:
             name = self.rng.choice(list(self.outcome))
-        fault = self.rng.choice(ON_ORDERS) if self.rng.random() < 0.35 else ""
+        fault = self.rng.choice(self.rig.ON_ORDERS) if self.rng.random() < 0.35 else ""
         if fault:
-            self.server.fault(fault, "POST")
+            self.rig.fault_order(fault)
             self.counts[f"orders with {fault}"] += 1
         kind = self.rng.choice(("market", "market", "limit", "stop"))
         price = {"limit": {"limit_price": D("100")}, "stop": {"stop_price": D("100")}}
-        quantity = self.rng.choice(("1", "7", "25", "0.5", "3.123456789", "40", "2000"))
+        quantity = self.rng.choice(self.rig.QUANTITIES)
         side = "sell" if self.rng.random() < 0.3 else "buy"
-        symbol = self.rng.choice(("ALFA", "BRVO"))
+        symbol = self.rng.choice(SYMBOLS)
         request = self.rig.ask(name, side, quantity, symbol, kind, **price.get(kind, {}))
-        before, known = self.server.posts(name), self.outcome.get(name)
+        before, known = self.rig.sent(name), self.outcome.get(name)
         try:
             self.broker.submit(request)
             told = "accepted"
@@ -89,56 +80,50 @@ class Scenario:
         self.outcome[name] = told
         self.sends += 1
         self.counts["orders sent"] += 1
-        assert self.server.posts(name) <= before + 1, f"{name} was sent twice"
+        assert self.rig.sent(name) <= before + 1, f"{name} was sent twice"
 
     def trade(self) -> None:
-        symbol = self.rng.choice(("ALFA", "BRVO"))
+        symbol = self.rng.choice(SYMBOLS)
         self.rig.trade(symbol, str(self.rng.choice((1, 3, 10, 60))))
 
     def move_price(self) -> None:
-        self.books.price(self.rng.choice(("ALFA", "BRVO")), self.rng.choice(("99", "100", "101")))
+        self.rig.move(self.rng.choice(SYMBOLS), self.rng.choice(("99", "100", "101")))
 
     def cancel(self) -> None:
         if not self.outcome:
             return
         if self.rng.random() < 0.4:
-            self.server.fault(self.rng.choice(ON_ORDERS[3:]), "DELETE")
+            self.rig.fault_cancel(self.rng.choice(self.rig.ON_CANCELS))
         self._quietly(lambda: self.broker.cancel(self.rng.choice(list(self.outcome))))
 
     def late_fill(self) -> None:
         """A fill that the cancellation did not catch."""
-        for order in list(self.books.orders.values()):
-            left = D(order["qty"]) - D(order["filled_qty"])
-            if order["status"] == "canceled" and order["side"] == "buy" and left >= 1:
-                self.books.fill(order["client_order_id"], D(1), late=True)
-                self.counts["fills after cancellation"] += 1
-                return
+        if name := self.rig.cancelled_buy():
+            self.rig.fill_late(name, "1")
+            self.counts["fills after cancellation"] += 1
 
     def read_fills(self) -> None:
         if self.rng.random() < 0.5:
-            self.server.fault(self.rng.choice(ON_READS), "GET", times=self.rng.choice((1, 2, 9)))
+            self.rig.fault_reads(self.rng.choice(self.rig.ON_READS), self.rng.choice((1, 2, 9)))
         self._quietly(self.take_fills)
-        self.server.calm_reads()
+        self.rig.calm_reads()
 
     def ask(self) -> None:
         if self.outcome:
             self._quietly(lambda: self.broker.order(self.rng.choice(list(self.outcome))))
 
     def disturb_feed(self) -> None:
-        self.server.fill_listing = self.rng.choice(("plain", "twice", "backwards"))
-        self.books.hidden_fills = min(self.rng.choice((0, 0, 1, 3)), len(self.books.fills))
+        self.rig.disturb_feed(self.rng)
 
     def disturb_stream(self) -> None:
-        if self.rng.random() < 0.5:
-            self.server.drop_streams()
-            self.counts["streams dropped"] += 1
-        else:
-            self.server.stream_mode = self.rng.choice(("plain", "garbled", "twice"))
+        if done := self.rig.disturb_stream(self.rng):
+            self.counts[done] += 1
 
     def restart(self) -> None:
         """All that is left is what was recorded: the executions, and what was sent."""
         self.broker.close()
-        self.broker, self.cursor, self.view = self.rig.again(), 0, {}
+        self.broker = self.rig.restarted(list(self.executions.values()))
+        self.cursor, self.view = 0, {}
         self.counts["restarts"] += 1
 
     def _quietly(self, do: Callable[[], object]) -> None:
@@ -163,27 +148,28 @@ class Scenario:
             known = self.view.get(order.client_order_id)
             if known is None or known.updated_at <= order.updated_at:
                 self.view[order.client_order_id] = order
-        if news.ask:
-            try:
+        if news.ask or self.unasked:
+            self.unasked = True
+            with suppress(BrokerError):  # it was not asked: it must be, next time
                 self.view |= {
                     name: found
                     for name in self.outcome
                     if (found := self.broker.order(name)) is not None
                 }
-            except BrokerError:
-                self.broker._stream._ask = True  # it was not asked: it must be, next time
+                self.unasked = False
 
     # --- what must hold ---------------------------------------------------------------------
 
     def check(self) -> None:
         self.rig.settle()
+        self.true = {order.client_order_id: order for order in self.rig.true_orders()}
         self.check_orders()
         self.check_fills()
         self.check_account()
         self.check_view()
 
     def check_orders(self) -> None:
-        there = Counter(o["client_order_id"] for o in self.books.orders.values())
+        there = Counter(order.client_order_id for order in self.rig.true_orders())
         assert all(number == 1 for number in there.values()), f"double orders: {there}"
         assert set(there) <= set(self.outcome)
         for name, told in self.outcome.items():
@@ -192,28 +178,35 @@ class Scenario:
             if told != "unknown":
                 assert (told == "accepted") == (name in there), f"{name} was told {told}"
             if found is not None:
-                true = self.books.by_client(name)
-                assert found.state == STATES[true["status"]], name
-                assert found.filled_quantity == self.books.filled(name), name
+                assert self.is_true(found), name
         open_ = {o.client_order_id for o in self.broker.open_orders()}
-        assert open_ == {o["client_order_id"] for o in self.books.open_orders()}
+        states = ("accepted", "partially_filled")
+        assert open_ == {name for name, order in self.true.items() if order.state in states}
         self.counts["unknown outcomes resolved"] += sum(
             t == "unknown" for t in self.outcome.values()
         )
 
+    def is_true(self, found: BrokerOrder) -> bool:
+        true = self.true[found.client_order_id]
+        return (found.state, found.filled_quantity) == (true.state, true.filled)
+
     def check_fills(self) -> None:
+        """Each execution by its id; where the broker has none, the sum and value of each order."""
         self.take_fills()
-        owner = {o["id"]: o["client_order_id"] for o in self.books.orders.values()}
-        true = {
-            (id_(f), owner[f["order_id"]], D(f["qty"]), D(f["price"]), f["side"])
-            for f in self.books.fills
-        }
-        known = {
-            (e.execution_id, e.client_order_id, e.quantity, e.price, e.side)
-            for e in self.executions.values()
-        }  # fmt: skip
-        assert known == true, f"lost {true - known}, invented {known - true}"
-        self.counts["fills"] += len(true)
+        known: dict[str, list[Execution]] = {name: [] for name in self.true}
+        for execution in self.executions.values():
+            known[execution.client_order_id].append(execution)
+        for name, order in self.true.items():
+            assert {e.side for e in known[name]} <= {order.side}
+            if any(id_ is None for id_, _, _ in order.fills):
+                told = sum((e.quantity for e in known[name]), D(0)), worth(known[name])
+                value = sum((quantity * price for _, quantity, price in order.fills), D(0))
+                assert told[0] == order.filled, f"{name}: told {told}"
+                assert abs(told[1] - value) <= CENT / 2, f"{name}: told {told}, not {value}"
+            else:
+                told_ones = {(e.execution_id, e.quantity, e.price) for e in known[name]}
+                assert told_ones == set(order.fills), f"{name}: told {told_ones}"
+            self.counts["fills"] += len(order.fills)
 
     def check_account(self) -> None:
         net: Counter[str] = Counter()
@@ -221,24 +214,36 @@ class Scenario:
         for e in self.executions.values():
             sign = 1 if e.side == "buy" else -1
             net[e.symbol] += sign * e.quantity  # type: ignore[assignment]
-            cash -= sign * e.quantity * e.price
+            cash -= sign * worth([e]) + e.commission + e.fees
         held = {p.symbol: p.quantity for p in self.broker.positions()}
         assert held == {symbol: quantity for symbol, quantity in net.items() if quantity}
-        assert self.broker.account().cash == cash
+        rounded = sum(e.net_amount is not None for e in self.executions.values())
+        assert abs(self.broker.account().cash - cash) <= CENT / 2 * rounded
 
     def check_view(self) -> None:
-        """What the stream told and what it made us ask come to the truth; nothing was dropped."""
+        """What was told and what it made us ask come to the truth; nothing was dropped."""
         deadline = time.monotonic() + 5
         while True:
             self.listen()
             wrong = [
                 name
-                for name in {o["client_order_id"] for o in self.books.orders.values()}
-                if name not in self.view
-                or self.view[name].filled_quantity != self.books.filled(name)
-                or self.view[name].state != STATES[self.books.by_client(name)["status"]]
+                for name in self.true
+                if name not in self.view or not self.is_true(self.view[name])
             ]
             if not wrong:
                 return
-            assert time.monotonic() < deadline, f"the stream's view of {wrong} stays wrong"
+            assert time.monotonic() < deadline, f"the view of {wrong} stays wrong"
             time.sleep(0.01)
+
+
+def worth(executions: Sequence[Execution]) -> Decimal:
+    """What they moved: by the broker's own statement where it makes one, costs aside."""
+    return sum(
+        (
+            e.quantity * e.price
+            if e.net_amount is None
+            else abs(e.net_amount) - (e.commission + e.fees) * (1 if e.side == "buy" else -1)
+            for e in executions
+        ),
+        D(0),
+    )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers.alpaca_statuses import Halt, error, halt, messages, tells_all
-from brokers.alpaca_wire import Unreadable
+from brokers.http_fields import Unreadable
 
 # The example of Alpaca's documentation.
 HALT: dict[str, Any] = {

@@ -106,7 +106,7 @@ class Desk:
                 IntendOrder(
                     **on_monday, order_id=order_id, bot_identity=bot.identity,
                     instrument_id="XNYS:ALFA", symbol="ALFA", sleeve="trading", side=side,
-                    order_type="market", quantity=D(1), strategy="OPEN", reason="test",
+                    order_type="market", quantity=D(1), strategy="OPEN", reason="test", held=D(1),
                 ),
                 RecordFill(
                     **on_monday, order_id=order_id, execution_id=order_id, quantity=D(1),
