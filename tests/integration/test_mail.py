@@ -1,26 +1,23 @@
 """A mail over a real socket, to a server that speaks STARTTLS and asks for a password."""
 
-import datetime as dt
 import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from email import message_from_bytes
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from beside import beside
 
 from config.setting_forms import Secret
 from config.settings import Settings, demo_settings
 from runtime.mail import MailNotSent, can_send, send
 
+mail_server: Any = beside("integration/mail_server")
 PASSWORD = "canary-mail-password"  # noqa: S105 - of the test
 
 
@@ -44,34 +41,9 @@ class Box:
         return "250 OK"
 
 
-def certificate(folder: Path) -> Path:
-    """For 127.0.0.1, signed by itself; key and certificate in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    address = x509.IPAddress(ip_address("127.0.0.1"))
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    path = folder / "mail.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )  # fmt: skip
-    return path
-
-
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Box, Settings]]:
-    pem, box = certificate(tmp_path), Box()
+    pem, box = mail_server.certificate(tmp_path), Box()
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pem)
