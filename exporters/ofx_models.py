@@ -105,6 +105,8 @@ class ModelMaker:
         match m.kind:
             case "trade":
                 return self._trade(m)
+            case "expiry":
+                return self._expiry(m)
             case "split":
                 return self._split(m)
             case "transfer":
@@ -150,6 +152,17 @@ class ModelMaker:
                 return models.BUYSTOCK(invbuy=part, buytype="BUY")
             case _:
                 return models.SELLSTOCK(invsell=part, selltype="SELL")
+
+    def _expiry(self, m: Movement) -> Any:
+        """CLOSUREOPT (13.9.2.4.4): contracts that went away for nothing, signed like a sale."""
+        return models.CLOSUREOPT(
+            invtran=self._invtran(m),
+            secid=self._secid(m.suffix),
+            optaction="EXPIRE",
+            units=units_of(m.units),
+            shperctrct=self._s.securities[m.suffix].multiplier,
+            subacctsec="CASH",
+        )
 
     def _split(self, m: Movement) -> Any:
         return models.SPLIT(

@@ -20,11 +20,12 @@ from aggregates.money import (
     from_scaled,
     to_scaled,
 )
+from aggregates.order_messages import EXPIRED
 from exporters.errors import ExportError
 from projections.ledger_bulk import BulkEntry, LedgerBulk
 from projections.ledger_records import AsOf, Books, Listing
 
-Kind = Literal["trade", "split", "transfer", "income", "cash"]
+Kind = Literal["trade", "expiry", "split", "transfer", "income", "cash"]
 # OFX TRNTYPE (11.4.3.1) and NAME by the entry's topic
 _CASH_WORDS = {
     "Capital.Deposited": ("DEP", "Deposit"),
@@ -122,6 +123,7 @@ class MovementReader:
         yield self._trade(
             entry,
             cash,
+            kind="expiry" if entry.context == EXPIRED else "trade",
             settles_on=date.fromisoformat(entry.settles_on),
             price=_price(entry),
             commission=self._sum(entry, self._commissions),
@@ -136,14 +138,15 @@ class MovementReader:
         cash: int,
         *,
         price: Decimal,
+        kind: Kind = "trade",
         settles_on: date | None = None,
         commission: int = 0,
         fees: int = 0,
     ) -> Movement:
         (posting,) = (p for p in entry.postings if p.quantity)
         return Movement(
-            "trade",
-            self._fitid(entry, "trade"),
+            kind,
+            self._fitid(entry, kind),
             moment(entry),
             _memo(entry),
             cash=cash,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Literal
 
 from aggregates.money import QUANTITY_SCALE, from_scaled
+from aggregates.occ import occ_terms
 from exporters.errors import ExportError
 from projections.ledger_records import Listing
-
-# The OCC's symbol: root, expiry YYMMDD, C or P, strike in thousandths
-_OCC = re.compile(r"[A-Z0-9.]{1,6}(\d{2})(\d{2})(\d{2})([CP])(\d{8})")
 
 
 class Fixed(Decimal):
@@ -57,16 +54,11 @@ def units_of(units: int) -> Fixed:
 
 def option_terms(listing: Listing) -> tuple[date, Literal["CALL", "PUT"], Decimal]:
     """Expiry, right and strike, which OPTINFO requires, from the OCC symbol; never guessed."""
-    found = _OCC.fullmatch(listing.symbol)
-    try:
-        if found is None:
-            raise ValueError
-        year, month, day, right, strike = found.groups()
-        expiry = date(2000 + int(year), int(month), int(day))
-    except ValueError:
+    found = occ_terms(listing.symbol)
+    if found is None:
         raise ExportError(
             f"{listing.instrument_id} is an option, but {listing.symbol!r} is not an OCC symbol "
             "such as SPY131019P00145000, so that its expiry and strike are not known; OFX needs "
             "them. Nothing was written. Rename the instrument to its OCC symbol and export again."
-        ) from None
-    return expiry, "PUT" if right == "P" else "CALL", Decimal(strike).scaleb(-3).normalize()
+        )
+    return found.expiry, "PUT" if found.right == "put" else "CALL", found.strike

@@ -25,11 +25,13 @@ from aggregates.capital import (
     capital_stream,
 )
 from aggregates.errors import DomainError
+from aggregates.order import order_stream
 from aggregates.reconciliation import Difference
 from brokers.port import Activity
 from runtime.bootstrap import Bot
 from runtime.corrections import reverse_entry
-from runtime.differences import unknown_activity
+from runtime.differences import EXERCISED, unknown_activity
+from runtime.option_expiry import WORTHLESS, book_expiry, expiry_order
 
 RESERVES = ("tax_reserve", "payroll_reserve", "reinvestment_pool")
 _OTHER_FORM = "this bot does not know how to book it"
@@ -42,7 +44,7 @@ class Activities:
         self._bot = bot
         self.repaired: list[str] = []
         self.open: list[Difference] = []
-        self.actions: list[Activity] = []  # corporate actions: units may differ because of them
+        self.actions: list[Activity] = []  # corporate actions and exercises: units may differ
 
     def book(self, activities: Sequence[Activity]) -> None:
         """In order of their day. Nothing that was booked before is booked again."""
@@ -51,6 +53,11 @@ class Activities:
                 self._take_back(activity)
             elif activity.kind == "corporate_action" and not activity.net_amount:
                 self.actions.append(activity)
+            elif activity.kind == "option_expiry":
+                self._expire(activity)
+            elif activity.kind == "option_exercise":
+                self.actions.append(activity)
+                self.open.append(unknown_activity(activity, EXERCISED))
             elif activity.net_amount or activity.quantity:
                 self._book(activity)
 
@@ -71,6 +78,17 @@ class Activities:
             self.open.append(unknown_activity(activity, why))
         else:
             self.repaired.append(f"booked {activity.kind} {activity.net_amount} {reference}")
+
+    def _expire(self, activity: Activity) -> None:
+        """An option that went away for nothing; what our books do not hold stays open."""
+        try:
+            booked = book_expiry(self._bot, activity, self.reference(activity))
+        except DomainError as e:
+            self.open.append(unknown_activity(activity, str(e)))
+            return
+        if booked:
+            gone = -(activity.quantity or Decimal(0))
+            self.repaired.append(f"{gone:f} {activity.symbol} {WORTHLESS} on {activity.day}")
 
     def _command(self, activity: Activity) -> tuple[Command | None, str]:
         """What books it, or why nothing does."""
@@ -110,9 +128,11 @@ class Activities:
 
     def _take_back(self, activity: Activity) -> None:
         """The broker cancelled it: an entry that was posted is reversed, others never come."""
-        stream = capital_stream(self.reference(activity))
+        reference = self.reference(activity)
+        expiry = activity.kind == "option_expiry"
+        stream = order_stream(expiry_order(reference)) if expiry else capital_stream(reference)
         rows = self._bot.views.feed.stream(stream)
-        if not rows or rows[0].position in self._bot.store.load(Books, BOOKS).reversed:
+        if not rows or rows[-1].position in self._bot.store.load(Books, BOOKS).reversed:
             return
-        reverse_entry(self._bot, rows[0].position, f"{activity.code} was cancelled by the broker")
+        reverse_entry(self._bot, rows[-1].position, f"{activity.code} was cancelled by the broker")
         self.repaired.append(f"reversed {activity.kind} {self.reference(activity)}")

@@ -18,19 +18,21 @@ from aggregates.base import Command
 from aggregates.errors import DomainError
 from aggregates.money import Money, Price, Quantity
 from aggregates.order import Order, order_stream
-from aggregates.order_messages import RecordFill, RecordSubmission, Sleeve
+from aggregates.order_messages import BY_HAND, RecordFill, RecordSubmission, Sleeve
 from aggregates.reconciliation import Difference, Reconciliation
 from brokers.port import Execution
 from projections.ledger_records import Position
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.dry_run import dry_run
-from runtime.exits import BY_HAND, exit_commands
+from runtime.exits import exit_commands
+from runtime.option_expiry import book_accepted_expiry
 
 _ZERO = Decimal(0)
 # Where units are looked for, in this order: role of the account, sleeve and context of the sale.
 _PLACES: tuple[tuple[str, Sleeve, str], ...] = (
     ("trading_securities", "trading", BY_HAND),
+    ("trading_options", "trading", BY_HAND),
     ("holdings_securities", "holdings", BY_HAND),
     ("tax_reserve_vehicle", "holdings", "tax-reserve"),
 )
@@ -44,11 +46,13 @@ class Accepted(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one account gives to a sale: all of it, but where no single one holds as much."""
+    """What one account gives to a sale: all of it, but where no single one holds as much. It held
+    ``held`` before."""
 
     sleeve: Sleeve
     context: str
     sale: Execution
+    held: Decimal
 
 
 def book_accepted(
@@ -58,13 +62,20 @@ def book_accepted(
     strangers: Sequence[Execution],
     at_broker: Mapping[str, Decimal],
 ) -> Accepted:
-    """Book the sales behind each accepted difference that there still is, whole or not at all.
+    """Book the expiry, or the sales, behind each accepted difference that there still is, whole or
+    not at all.
 
     Only sales that come to exactly what is missing: of anything else nothing is booked.
     """
     done = Accepted([], [])
     for difference_id, reason in state.accepted.items():
         difference = state.found[difference_id]
+        if difference.kind == "option_expired" and _still_missing(bot, difference, at_broker):
+            try:
+                done.booked.append(book_accepted_expiry(bot, difference, reason))
+            except DomainError as e:
+                done.left.append(f"not booked: {difference.subject}: {e}")
+            continue
         if difference.kind != "closed_by_hand" or not _still_missing(bot, difference, at_broker):
             continue
         sold = f"{-Decimal(difference.amount):f} {difference.subject} sold by hand"
@@ -148,8 +159,8 @@ def _parts(bot: Bot, sale: Execution) -> list[Part]:
         )
     pieces = _split(sale, [quantity for _, quantity in given])
     return [
-        Part(sleeve, context, piece)
-        for ((_, sleeve, context), _), piece in zip(given, pieces, strict=True)
+        Part(sleeve, context, piece, units[mapping[role]])
+        for ((role, sleeve, context), _), piece in zip(given, pieces, strict=True)
     ]
 
 
@@ -201,8 +212,8 @@ def _commands(bot: Bot, part: Part, reason: str) -> list[Command]:
     day = bot.calendar.date_of(sale.executed_at)
     commands: list[Command] = exit_commands(
         bot, order_id=order_id, day=day, at=sale.executed_at, symbol=sale.symbol,
-        quantity=sale.quantity, reason=f"sold by hand: {reason}", sleeve=part.sleeve,
-        context=part.context,
+        quantity=sale.quantity, held=part.held, reason=f"sold by hand: {reason}",
+        sleeve=part.sleeve, context=part.context,
         inputs={"quantity": f"{sale.quantity:f}", "execution_id": sale.execution_id},
     )  # fmt: skip
     return [

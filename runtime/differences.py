@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 
 from aggregates.money import from_scaled, minor_units
+from aggregates.occ import occ_terms
 from aggregates.order import Order
 from aggregates.reconciliation import Difference, Kind
 from brokers.port import Activity, Broker, BrokerOrder, Execution
@@ -14,6 +16,10 @@ from projections.ledger_queries import LedgerQueries
 
 _ZERO = Decimal(0)
 ACCEPT = "or accept it with a reason"
+EXERCISED = (
+    "exercised or assigned, which is never booked by itself: shares that were delivered for it may "
+    "be sold short there now"
+)
 
 
 def differences(books: LedgerQueries, broker: Broker) -> list[str]:
@@ -70,6 +76,7 @@ def position_differences(
     theirs: Mapping[str, Decimal],
     strangers: Sequence[Execution],
     actions: Collection[Activity],
+    today: date,
 ) -> list[Difference]:
     """Units by symbol. ``strangers`` are executions of orders that are none of ours, ``actions``
     corporate actions: what they say makes the difference known, and nobody guesses its booking."""
@@ -81,9 +88,7 @@ def position_differences(
         told = [a for a in actions if a.symbol == symbol]
         by_hand = [e for e in strangers if e.symbol == symbol]
         if told:
-            text = "; ".join(f"{a.code} of {a.day}: {a.description or 'no text'}" for a in told)
-            kind: Kind = "split_overnight"
-            known, to_do = f"a corporate action at the broker: {text}", f"book the split, {ACCEPT}"
+            kind, known, to_do = _told(told)
         elif said > held:
             kind, known = "stranger_position", "units that no order of ours bought"
             to_do = f"sell them at the broker, {ACCEPT}"
@@ -91,8 +96,7 @@ def position_differences(
             kind, known = "closed_by_hand", "sold by an order that is none of ours"
             to_do = "accept it with a reason: then the sale is booked with the next comparison"
         else:
-            kind, known = "missing_position", "units that no order of ours sold"
-            to_do = f"ask the broker where they went, and book it, {ACCEPT}"
+            kind, known, to_do = _missing(symbol, theirs, today)
         if by_hand:
             known += ": " + ", ".join(
                 f"{e.side} {e.quantity:f} at {e.price:f} on {e.executed_at:%Y-%m-%d %H:%M} UTC"
@@ -102,6 +106,53 @@ def position_differences(
             known += f". The broker has exactly {ratio} of ours: perhaps a split"
         found.append(_number(kind, symbol, held, said, known, to_do))
     return found
+
+
+_Explained = tuple[Kind, str, str]  # what it is, what is known of it, what is to be done
+
+
+def _told(actions: Sequence[Activity]) -> _Explained:
+    """By what the broker says of that symbol itself."""
+    if any(a.kind == "option_exercise" for a in actions):
+        known = f"{EXERCISED}: {actions[-1].code} of {actions[-1].day}"
+        to_do = f"look at the account now, buy back what is short, and book the rest, {ACCEPT}"
+        return "missing_position", known, to_do
+    text = "; ".join(f"{a.code} of {a.day}: {a.description or 'no text'}" for a in actions)
+    known = f"a corporate action at the broker: {text}"
+    return "split_overnight", known, f"book the split, {ACCEPT}"
+
+
+def _missing(symbol: str, theirs: Mapping[str, Decimal], today: date) -> _Explained:
+    """Fewer there than here, and nothing says why."""
+    option = occ_terms(symbol)
+    if option is not None and option.expiry < today:
+        known = f"its last day was {option.expiry}; the broker does not tell what became of it"
+        to_do = (
+            "if its statement says that it expired worthless, accept it with a reason: then it is "
+            "booked so with the next comparison. If it was exercised, buy back what is short"
+        )
+        return "option_expired", known, to_do
+    known = "units that no order of ours sold"
+    if renamed := adjusted_names(symbol, theirs):
+        known += f". Perhaps adjusted: the broker holds {', '.join(renamed)}"
+    return "missing_position", known, f"ask the broker where they went, and book it, {ACCEPT}"
+
+
+def adjusted_names(held: str, at_broker: Mapping[str, Decimal]) -> list[str]:
+    """Options at the broker that may be what became of ``held``: the same expiry under a root that
+    has a digit more, as the OCC names adjusted contracts."""
+    terms = occ_terms(held)
+    if terms is None:
+        return []
+    others = {symbol: occ_terms(symbol) for symbol in sorted(at_broker)}
+    return [
+        symbol
+        for symbol, other in others.items()
+        if other is not None
+        and (other.expiry, other.right) == (terms.expiry, terms.right)
+        and other.root[:-1] == terms.root
+        and other.root[-1].isdigit()
+    ]
 
 
 def _ratio(held: Decimal, said: Decimal) -> str:

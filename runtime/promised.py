@@ -31,12 +31,24 @@ def promised(store: Store, queries: Queries) -> Decimal:
     for seen in queries.orders(only_open=True):
         order = store.load(Order, order_stream(seen.order_id))
         if order.terms.side == "buy" and purse_of(order.terms.context) == "float":
-            total += most_cost(order.open_quantity.decimal, _price(store, queries, order), rates)
+            units = order.open_quantity.decimal * _multiplier(queries, order)
+            total += most_cost(units, _price(store, queries, order), rates)
     requests = store.load(HoldingsRequests, STREAM)
     for name, day in requests.started.items():
         if (preview := requests.waiting[name].preview) is not None:
             total += _still_to_buy(store, preview, f"{day}-{name}")
     return Money.rounded(total, queries.books().currency).decimal
+
+
+def _multiplier(queries: Queries, order: Order) -> int:
+    """How many units of its price one unit of the instrument is: 100 of most options."""
+    books, _ = queries.sources()
+    found = (
+        m.multiplier
+        for m in books.listed().values()
+        if m.instrument_id == order.terms.instrument_id
+    )
+    return next(found, 1)
 
 
 def _price(store: Store, queries: Queries, order: Order) -> Decimal:

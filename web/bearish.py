@@ -1,0 +1,174 @@
+"""What is bought on weakness: what the strategies ask for, the mapping of inverse ETFs (M11)."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from aggregates.base import Command
+from aggregates.errors import DomainError
+from aggregates.instrument import check_symbol
+from aggregates.inverse_etfs import (
+    REASON_LONGEST,
+    MapInverseEtf,
+    MappingMoved,
+    UnmapInverseEtf,
+)
+from config.clock import local_date
+from runtime.bearish_view import mapping_view
+from web.access import actor, may
+from web.forms import command_id, notice
+from web.frame import frame, whole
+from web.setting_form import values_of
+from web.shared import shared
+
+pages = Blueprint("bearish", __name__, url_prefix="/bearish")
+Answer = Response | str | tuple[str, int]
+STRATEGIES = ("OPEN", "MID", "CLOSE")
+MEANING = {
+    "disabled": "weakness is judged and recorded, and nothing is bought on it",
+    "InverseETF": "the inverse ETF that is mapped below to the weak symbol is bought",
+    "LongPut": "a put on the weak symbol is bought, chosen within the limits of PUT_…",
+}
+LIMITS = (
+    "PUT_MIN_EXPIRY_DAYS", "PUT_MAX_EXPIRY_DAYS", "PUT_MIN_DELTA", "PUT_MAX_DELTA",
+    "PUT_MAX_SPREAD_PCT", "PUT_MIN_OPEN_INTEREST",
+)  # fmt: skip
+LARGEST = Decimal(10)  # more is a typing error: no fund moves ten times as fast
+
+
+@pages.get("")
+def show() -> Answer:
+    """As of the moment of the page; forms for those who may change it."""
+    return _page("", {})
+
+
+@pages.post("/map")
+def put() -> Answer:
+    """Map a symbol to its inverse ETF, or to another one."""
+    typed = {name: _typed(name) for name in ("underlying", "etf", "leverage", "map-reason")}
+    faults = _faults(typed)
+    leverage = _number(typed["leverage"])
+    if faults or leverage is None:
+        return _page("map", faults), 422
+    command = MapInverseEtf(
+        **_when(), underlying=typed["underlying"].upper(), etf=typed["etf"].upper(),
+        leverage=leverage, reason=typed["map-reason"], seen=_seen(),
+    )  # fmt: skip
+    said = f"Weakness of {command.underlying} buys {command.etf} from the next entry on."
+    return _record("map", "etf", command, said)
+
+
+@pages.post("/unmap")
+def take_out() -> Answer:
+    """From then on weakness of the symbol finds no inverse ETF; what is held is sold as before."""
+    symbol, reason = _typed("symbol").upper(), _typed("unmap-reason")
+    if faults := _reason_fault("unmap-reason", reason):
+        return _page("unmap", faults), 422
+    command = UnmapInverseEtf(**_when(), underlying=symbol, reason=reason, seen=_seen())
+    said = f"Nothing is mapped to {symbol} any more; what is held of its ETF is sold as before."
+    return _record("unmap", "symbol", command, said)
+
+
+def _record(form: str, field: str, command: Command, said: str) -> Answer:
+    try:
+        shared().custody().record(
+            command, actor=actor(), command_id=command_id(f"bearish-{form}"), correlation="bearish"
+        )
+    except MappingMoved:
+        return _page(form, {}, moved=True), 409
+    except DomainError as e:
+        return _page(form, {field: str(e)}), 422
+    notice(said)
+    return redirect(url_for("bearish.show"), 303)
+
+
+# What was typed
+
+
+def _typed(name: str) -> str:
+    return request.form.get(name, "").strip()
+
+
+def _seen() -> int:
+    """How many changes the page showed; -1, which no mapping ever had, for what is no number."""
+    seen = whole(_typed("seen"))
+    return -1 if seen is None else seen
+
+
+def _when() -> dict[str, Any]:
+    now = shared().clock.now()
+    return {"at": now, "effective_date": local_date(now, frame().zone)}
+
+
+def _faults(typed: dict[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in ("underlying", "etf"):
+        try:
+            check_symbol(typed[name])
+        except DomainError:
+            found[name] = "A symbol, such as SPY: 1 to 24 characters without blanks or slashes"
+    if _number(typed["leverage"]) is None:
+        found["leverage"] = "A number above 0, at most 10, such as 1, 2 or 3"
+    return found | _reason_fault("map-reason", typed["map-reason"])
+
+
+def _number(text: str) -> Decimal | None:
+    """A plain number above 0 with at most two decimals; a missing one is never filled in."""
+    try:
+        found = Decimal(text) if text.isascii() and set(text) <= set("0123456789.") else Decimal(0)
+    except InvalidOperation:
+        return None
+    exponent = found.as_tuple().exponent
+    fits = isinstance(exponent, int) and exponent >= -2
+    return found if fits and 0 < found <= LARGEST else None
+
+
+def _reason_fault(field: str, reason: str) -> dict[str, str]:
+    if not reason:
+        return {field: "A reason is needed; it is kept for good"}
+    if len(reason) > REASON_LONGEST or not reason.isprintable():
+        return {field: f"At most {REASON_LONGEST} characters, on one line"}
+    return {}
+
+
+# The page
+
+
+def _page(form: str, faults: dict[str, str], *, moved: bool = False) -> str:
+    around = frame()
+    mapping = shared().queries.of_history(mapping_view, around.clocks)
+    return render_template(
+        "bearish.html",
+        mapping=mapping,
+        strategies=_asked_for(),
+        limits=_limits(),
+        broker=_settings().get("BROKER_NAME", ""),
+        form=form,
+        faults=faults,
+        moved=moved,
+        typed=request.form if form else {},
+        longest=REASON_LONGEST,
+        may_change=around.present and may("bearish.put"),
+    )
+
+
+def _settings() -> dict[str, str]:
+    """In force at the moment of the page; none in a demo from before there were any."""
+    history = shared().queries.settings(frame().clocks)
+    return values_of(history, history[-1].number) if history else {}
+
+
+def _asked_for() -> list[tuple[str, str, str]]:
+    """Of each strategy the setting, its value and what that means."""
+    values = _settings()
+    names = [f"SHORT_TYPE_{name}" for name in STRATEGIES]
+    return [(n, values[n], MEANING.get(values[n], "")) for n in names if n in values]
+
+
+def _limits() -> list[tuple[str, str]]:
+    values = _settings()
+    return [(name, values[name]) for name in LIMITS if name in values]
