@@ -26,8 +26,6 @@ STOPPED = "stopped"  # by somebody: exits go on, nothing is bought
 KILLED = "killed"  # latched until an admin resets it
 OF_PHASES = {
     "holdings": HOLDINGS,
-    "mid": MONITORING,  # no strategy of these phases is installed
-    "close": MONITORING,
     "universe": UPDATING,
     "kill": CLOSING,
 }
@@ -76,7 +74,7 @@ def _has_user(folder: DataFolder) -> bool:
 def session_state(phase: str, now: datetime, window: Window | None, control: Control) -> str:
     """The state of a running supervisor. ``phase`` is empty before the open.
 
-    ``window`` is that of OPEN: it analyses, buys, and then watches what it has bought.
+    ``window`` is the running strategy's: it analyses, buys, and then watches what it has bought.
     """
     if control.killed:
         return KILLED
@@ -84,7 +82,9 @@ def session_state(phase: str, now: datetime, window: Window | None, control: Con
         return CLOSING
     if control.stopped or "stop" in control.asked:
         return STOPPED
-    if phase == "open" and window is not None:
+    if phase in ("open", "mid", "close") and window is not None:
+        if now < window.start:
+            return IDLE
         if now <= window.analysis_end:
             return ANALYZING
         return TRADING if now <= window.breakout_end else MONITORING

@@ -30,7 +30,7 @@ class Reports:
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
-        self._cursor, self._since = 0, date.min
+        self.cursor, self._since = 0, date.min  # the last execution that was read
         self._ids: dict[str, str] = {}  # order ids by client order id
         self.desk: Desk | None = None
         self._words: list[str] = []
@@ -63,7 +63,7 @@ class Reports:
 
     def read(self) -> None:
         """Record the fills that are not in our books yet. The session's own are nothing special."""
-        executions = self._bot.broker.fills_since(self._cursor)
+        executions = self._bot.broker.fills_since(self.cursor)
         for execution in executions:
             order_id = self._order_id(execution.client_order_id)
             if execution.executed_at.date() < self._since:
@@ -73,7 +73,7 @@ class Reports:
             else:
                 self.unstated += execution.net_amount is None
                 self._take(order_id, execution)
-            self._cursor = execution.sequence
+            self.cursor = execution.sequence
 
     def _order_id(self, client_order_id: str) -> str | None:
         if client_order_id not in self._ids and self.desk is not None:

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from aggregates.errors import DomainError, TradeBotError
-from aggregates.instrument import check_symbol
+from aggregates.errors import TradeBotError
 from brokers.market_data import CsvMarketData, MarketData
 from brokers.port import Broker
 from brokers.simulated import SimulatedBroker
@@ -19,11 +18,13 @@ from config.clock import Clock
 from config.paths import DataFolder
 from config.settings import Settings
 from runtime.broker_log import broker_log
+from screeners.file_screener import CANDIDATES, read_candidates
+from screeners.port import ScreenerError
 
 if TYPE_CHECKING:  # alpaca-py takes longer to load than a kill may wait for
     from brokers.alpaca import Access
+    from brokers.ibkr_link import Access as IbkrAccess
 
-CANDIDATES = "candidates.txt"
 FILLS_BACK = timedelta(days=7)  # no day order is open for so long
 
 
@@ -63,19 +64,30 @@ def connect(
     begun: Collection[str] = (),
     *,
     access: Access | None = None,
+    ibkr: IbkrAccess | None = None,
 ) -> Connected:
-    """Nothing is asked of the broker yet. ``access`` replaces that of the settings.
+    """Nothing is asked of the broker yet. ``access`` (of Alpaca) and ``ibkr`` replace that of the
+    settings.
 
     Raises NotConnected, and MarketDataError for files that cannot be used.
     """
     if settings.BROKER_NAME == "SIMULATED":
         return _simulated(folder, settings, clock, calendar, hours, begun)
     if settings.BROKER_NAME == "ALPACA":
-        return _alpaca(folder, access or alpaca_access(settings), clock, calendar, hours, begun)
-    raise NotConnected(
-        f"This version has no connection to {settings.BROKER_NAME}. Nothing was sent; choose "
-        "another broker on the settings page."
-    )
+        symbols = _named(folder, settings, begun)
+        return _alpaca(folder, access or alpaca_access(settings), clock, calendar, hours, symbols)
+    from runtime.ibkr import connected, ibkr_access
+
+    symbols = _named(folder, settings, begun)
+    return connected(folder, ibkr or ibkr_access(settings), clock, calendar, symbols)
+
+
+def _named(folder: DataFolder, settings: Settings, begun: Collection[str]) -> tuple[str, ...]:
+    """A session goes on with the symbols that it was begun with, whatever a file says by now."""
+    # SCREENER_NAME=FINNHUB: the screens find the symbols, and the file is not looked at.
+    if begun or settings.SCREENER_NAME != "FILE":
+        return tuple(sorted(begun))
+    return candidates(folder)
 
 
 # -- simulated ---------------------------------------------------------------------------------
@@ -160,7 +172,17 @@ def alpaca_access(settings: Settings) -> Access:
         timeout_s=float(settings.API_TIMEOUT),
         # API_RETRY_LIMIT=0: a question that was not answered is not asked again at once
         retries=settings.API_RETRY_LIMIT,
+        puts=_asks_for_puts(settings),
     )
+
+
+def _asks_for_puts(settings: Settings) -> bool:
+    from runtime.strategy_phases import passed_over
+    from strategies.installed import INSTALLED, short_type
+
+    # SHORT_TYPE_…=LongPut of a strategy that runs: the account must be approved for buying options
+    running = (name for name in INSTALLED if not passed_over(settings, name))
+    return any(short_type(settings, name) == "LongPut" for name in running)
 
 
 def _alpaca(
@@ -169,9 +191,8 @@ def _alpaca(
     clock: Clock,
     calendar: TradingCalendar,
     hours: SessionHours,
-    begun: Collection[str],
+    symbols: tuple[str, ...],
 ) -> Connected:
-    """A session goes on with the symbols that it was begun with, whatever the file says by now."""
     from brokers.alpaca import AlpacaBroker
 
     broker = AlpacaBroker(
@@ -181,7 +202,6 @@ def _alpaca(
         fills_from=datetime.combine(hours.day, time(), UTC) - FILLS_BACK,
         tell=broker_log(folder),
     )
-    symbols = tuple(sorted(begun)) or candidates(folder)
     kind = "paper account" if access.paper else "real money"
     return Connected(broker, symbols, f"Alpaca, {kind}", broker.close)
 
@@ -191,17 +211,7 @@ def candidates(folder: DataFolder) -> tuple[str, ...]:
 
     Raises NotConnected for a line that cannot be a symbol, or a file that cannot be read.
     """
-    path = folder.market_data / CANDIDATES
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as e:
-        raise NotConnected(f"{path} cannot be read: {e}. Nothing is traded until it can.") from None
-    symbols = {line.partition("#")[0].strip() for line in lines} - {""}
-    for symbol in sorted(symbols):
-        try:
-            check_symbol(symbol)
-        except DomainError as e:
-            raise NotConnected(f"{path}: {e} Nothing is traded until it is mended.") from None
-    return tuple(sorted(symbols))
+        return read_candidates(folder.market_data / CANDIDATES)
+    except ScreenerError as e:
+        raise NotConnected(str(e)) from None

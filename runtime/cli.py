@@ -255,6 +255,10 @@ def import_history(file: Path, data_dir: Path) -> None:
 @click.option("--symbols", default="", help="Comma-separated; without it all that have data.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
+    "--all-strategies", is_flag=True,
+    help="OPEN, MID and CLOSE instead of OPEN alone, and puts on weakness.",
+)  # fmt: skip
+@click.option(
     "--holdings", is_flag=True, help="Two years of the long-term holdings instead, at daily prices."
 )
 @click.option(
@@ -272,6 +276,7 @@ def demo(
     last: date | None,
     symbols: str,
     seed: int,
+    all_strategies: bool,
     holdings: bool,
     prices: Path | None,
     serve: bool,
@@ -283,12 +288,17 @@ def demo(
     if prices and not holdings:
         raise click.UsageError("--prices belongs to --holdings.")
     if holdings:
-        if bars or symbols:
-            raise click.UsageError("--holdings takes --prices, not --bars or --symbols.")
+        if bars or symbols or all_strategies:
+            raise click.UsageError(
+                "--holdings takes --prices, not --bars, --symbols or --all-strategies."
+            )
         cli_demo.holdings_demo(data_dir, prices, first, last, seed, port if serve else None)
         return
     chosen = tuple(sorted(s for s in symbols.split(",") if s))
-    cli_demo.demo(data_dir, bars, first, last, chosen, seed, port if serve else None)
+    cli_demo.demo(
+        data_dir, bars, first, last, chosen, seed, port if serve else None,
+        all_strategies=all_strategies,
+    )  # fmt: skip
 
 
 @main.command("restore-keys")

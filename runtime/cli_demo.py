@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import click
+import msgspec
 
 from config.paths import DataFolder
 from exporters.files import write_atomically
@@ -75,10 +76,13 @@ def demo(
     symbols: tuple[str, ...],
     seed: int,
     port: int | None,
+    *,
+    all_strategies: bool = False,
 ) -> None:
     """Play, report, and serve when ``port`` is given."""
     os.umask(0o077)  # books, keys and logs are their owner's alone
     plan = plan_of(bars, first, last, symbols, seed)
+    plan = msgspec.structs.replace(plan, all_strategies=all_strategies)
     folder = DataFolder(data_dir or DEFAULT_FOLDER)
     if data_dir is None:
         remove_demo(folder)  # the default folder is thrown away each time

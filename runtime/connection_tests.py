@@ -1,6 +1,7 @@
 """What the set-up tries before it provisions: the broker, the market data, the mail server.
 
-Each test ends by its own time-out and answers in words; none changes anything.
+Each test ends by its own time-out and answers in words; none changes anything. A test mail is sent
+from the settings alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ import smtplib
 import ssl
 import tempfile
 from contextlib import closing
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,10 +26,12 @@ from config.clock import SystemClock
 from config.errors import ConfigError
 from config.paths import DataFolder
 from config.settings import Settings
+from runtime.alert_words import when
 from runtime.brokers import alpaca_access
-from runtime.mail import LONGEST_S, connected
+from runtime.log_secrets import VaultValues
+from runtime.mail import LONGEST_S, MailNotSent, can_send, connected, deliver, sign_in
 from runtime.schedule import calendar_around
-from runtime.settings_change import CONNECTED
+from screeners.file_screener import SCREEN, FileScreener, read_screen
 
 if TYPE_CHECKING:
     from brokers.alpaca import Access
@@ -49,14 +56,12 @@ def try_connections(folder: DataFolder, settings: Settings) -> list[Result]:
 
 def try_broker(_folder: DataFolder, settings: Settings) -> Result:
     what = f"Broker {settings.BROKER_NAME}"
-    if settings.BROKER_NAME not in CONNECTED:
-        return Result(
-            what, False,
-            "This version has no connection to it yet, so a bot at it could not trade. Choose "
-            "SIMULATED; a bot of its own can be set up at the other broker later.",
-        )  # fmt: skip
     if settings.BROKER_NAME == "ALPACA":
         return try_alpaca(settings)
+    if settings.BROKER_NAME == "IBKR":
+        from runtime.ibkr import try_ibkr
+
+        return try_ibkr(settings)
     try:
         with tempfile.TemporaryDirectory() as place:
             store = SimulatedStore(Path(place) / "broker.db", Money(1, settings.CURRENCY_CODE))
@@ -95,13 +100,15 @@ def try_alpaca(settings: Settings, access: Access | None = None) -> Result:
 
 def try_market_data(folder: DataFolder, settings: Settings) -> Result:
     place = folder.market_data
+    # SCREENER_NAME=FINNHUB: one call says whether the key is accepted and a price comes
     if settings.SCREENER_NAME == "FINNHUB":
-        return Result(
-            "Market data FINNHUB", False,
-            "This version does not ask Finnhub yet. Choose FILE, and put your own files into "
-            f"{place}.",
-        )  # fmt: skip
+        return try_finnhub(settings)
     what = "Market data FILE"
+    try:
+        if FileScreener(place).wanted() is None:
+            read_screen(place / SCREEN)
+    except TradeBotError as e:
+        return Result(what, False, str(e))
     try:
         found = sorted(f for kind in ("bars", "quotes") for f in (place / kind).glob("*/*.csv"))
         for file in found[:1]:
@@ -118,6 +125,21 @@ def try_market_data(folder: DataFolder, settings: Settings) -> Result:
     return Result(what, True, f"{place} holds {len(found):,} files that can be read.")
 
 
+def try_finnhub(settings: Settings, url: str = "") -> Result:
+    """One call, not repeated. ``url`` replaces that of Finnhub."""
+    from screeners.finnhub_screener import check_key
+    from screeners.finnhub_wire import URL, Line
+
+    what, clock = "Market data FINNHUB", SystemClock()
+    timeout_s = min(settings.API_TIMEOUT, int(LONGEST_S))
+    try:
+        with closing(Line(settings.FINNHUB_API_KEY, timeout_s, 0, clock, url or URL)) as line:
+            check_key(line, clock.wait_until)
+    except TradeBotError as e:
+        return Result(what, False, str(e))
+    return Result(what, True, "Finnhub accepts the key and tells prices.")
+
+
 def try_mail(_folder: DataFolder, settings: Settings) -> Result:
     s = settings
     # SMTP_HOST empty: no mail can be sent, and everything is told on the pages and in the logs.
@@ -126,8 +148,7 @@ def try_mail(_folder: DataFolder, settings: Settings) -> Result:
     what = f"Mail server {s.SMTP_HOST}:{s.SMTP_PORT}"
     try:
         with connected(s) as server:
-            if s.SMTP_USERNAME:
-                server.login(s.SMTP_USERNAME, s.SMTP_PASSWORD.reveal())
+            sign_in(server, s)
             server.noop()
     except smtplib.SMTPAuthenticationError:
         return Result(what, False, "It refuses this user name and password.")
@@ -142,6 +163,34 @@ def try_mail(_folder: DataFolder, settings: Settings) -> Result:
         return Result(what, False, f"It cannot be used: {getattr(e, 'strerror', None) or e}.")
     signed_in = f"accepts {s.SMTP_USERNAME}" if s.SMTP_USERNAME else "answers, without signing in"
     return Result(what, True, f"It {signed_in}. No mail was sent.")
+
+
+def send_test_mail(folder: DataFolder, settings: Settings, now: datetime) -> Result:
+    """One real mail to everybody who gets alerts; the server's answer in words."""
+    to = settings.SMTP_RECIPIENTS
+    # SMTP_HOST, SMTP_SENDER or SMTP_RECIPIENTS empty: there is nobody to send one to, or no way
+    if not (can_send(settings) and to):
+        said = "SMTP_HOST, SMTP_SENDER and SMTP_RECIPIENTS are needed; one of them is empty."
+        return Result("Test mail", None, f"{said} No mail was sent.")
+    message = EmailMessage()
+    message["From"] = Address(display_name=settings.identity, addr_spec=settings.SMTP_SENDER)
+    message["To"], message["Date"] = ", ".join(to), format_datetime(now)
+    message["Subject"] = f"[{settings.identity}] Test mail"
+    message["Message-ID"] = make_msgid(domain="tradebot.invalid")
+    message.set_content(
+        f"Somebody asked for this mail on the settings page, {when(now, settings.TIMEZONE)}.\n"
+        "Alerts of this bot arrive the same way.\n"
+    )
+    what = f"Mail server {settings.SMTP_HOST}:{settings.SMTP_PORT}"
+    try:
+        done = deliver(settings, message, to)
+    except MailNotSent as e:
+        passed, said = False, str(e)
+    else:
+        refused = "".join(f" NOT for {each}: {why}." for each, why in done.refused.items())
+        passed = not refused
+        said = f"It took the mail for {', '.join(done.taken)} and says: {done.answer}.{refused}"
+    return Result(what, passed, VaultValues(folder).now().hide(said))
 
 
 def usable(results: list[Result]) -> bool:

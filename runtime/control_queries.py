@@ -12,6 +12,7 @@ from aggregates.control import (
     Control,
     ControlAnswered,
     ControlRequested,
+    DefenseSwitched,
     Killed,
     KillReset,
     KillStarted,
@@ -31,14 +32,14 @@ from runtime.bot_state import (
     STOPPED,
     TRADING,
 )
-from runtime.live_records import Agreement, Asked, ControlView, Kill, Latched, Step
+from runtime.live_records import Agreement, Asked, ControlView, DefenseView, Kill, Latched, Step
 
 UNBLOCKED = (IDLE, ANALYZING, TRADING, MONITORING, HOLDINGS)  # a stop is said instead of these
 
 
 def control_view(feed: Feed, as_of: AsOf = NOW) -> ControlView:
     """What was asked of the bot and what came of it, as of the clock of knowing."""
-    control, kill = Control(STREAM), None
+    control, kill, defense = Control(STREAM), None, None
     waiting: dict[str, Asked] = {}
     for row in _until(feed.stream(STREAM), as_of):
         event = feed.event(row)
@@ -64,6 +65,8 @@ def control_view(feed: Feed, as_of: AsOf = NOW) -> ControlView:
             case KillReset():
                 waiting.clear()
                 kill = None
+            case DefenseSwitched():
+                defense = _defense(row, event)
     return ControlView(
         blocked=control.entries_blocked,
         stopped=control.stopped,
@@ -71,6 +74,7 @@ def control_view(feed: Feed, as_of: AsOf = NOW) -> ControlView:
         killed=control.killed,
         waiting=tuple(waiting.values()),
         kill=kill,
+        defense=defense if control.defense else None,
     )
 
 
@@ -87,6 +91,12 @@ def _asked(row: Envelope, event: ControlRequested | KillStarted) -> Asked:
         action=event.action if isinstance(event, ControlRequested) else "kill",
         source=event.source,
         reason=event.reason,
+    )
+
+
+def _defense(row: Envelope, event: DefenseSwitched) -> DefenseView:
+    return DefenseView(
+        position=row.position, at=event.occurred_at, actor=row.actor, reason=event.reason
     )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from aggregates.order_messages import OrderIntended
-from aggregates.session import Decided, SessionOpened
+from aggregates.session import Decided, PhaseStarted, SessionOpened
 from config.calendar import SessionHours
 from config.settings import demo_settings
 from eventstore.feed import Feed
@@ -19,7 +19,7 @@ from projections.ledger_records import AsOf
 from runtime.settings_history import revisions
 from strategies.derivation import Day, differences
 
-TOPICS = ("Session.Opened", "Session.Decided", "Order.Intended")
+TOPICS = ("Session.Opened", "Session.PhaseStarted", "Session.Decided", "Order.Intended")
 
 
 class Unequal(msgspec.Struct, frozen=True):
@@ -51,6 +51,9 @@ def replay_decisions(feed: Feed, until: int | None = None) -> Replayed:
         event = feed.event(row)
         if isinstance(event, SessionOpened):
             days[event.label] = _day(feed, event)
+        elif isinstance(event, PhaseStarted) and event.phase == "mid":
+            label = event.effective_date.isoformat()
+            days[label] = days[label]._replace(mid_since=event.occurred_at)
         elif isinstance(event, Decided):
             counts[event.kind, event.outcome] += 1
             found = differences(event, days[event.effective_date.isoformat()])

@@ -41,14 +41,31 @@ SYNTHETIC_DAYS = 5
 SYNTHETIC_REFUSALS = Decimal("0.02")  # a share of orders that the demo's broker refuses at random
 
 
+# OPEN alone is what a bot begins with. Here MID and CLOSE trade, too, and weakness buys puts.
+ALL_STRATEGIES = {
+    "STRAT_MID_ENABLED": "true",
+    "STRAT_CLOSE_ENABLED": "true",
+    "WEIGHT_OPEN": "0.4",
+    "WEIGHT_MID": "0.3",
+    "WEIGHT_CLOSE": "0.3",
+    "SHORT_TYPE_OPEN": "LongPut",
+    "SHORT_TYPE_MID": "LongPut",
+    "SHORT_TYPE_CLOSE": "LongPut",
+}
+
+
 class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a demo was asked to play; kept in its folder so that it can go on."""
+    """What a demo was asked to play; kept in its folder so that it can go on.
+
+    ``all_strategies``: OPEN, MID and CLOSE instead of OPEN alone, and puts on weakness.
+    """
 
     seed: int
     bars: str
     first: date
     last: date
     symbols: tuple[str, ...]
+    all_strategies: bool = False
 
 
 Progress = Callable[[str, int, int], None]
@@ -59,7 +76,7 @@ def play(folder: DataFolder, plan: DemoPlan, progress: Progress) -> None:
 
     ``progress`` is told (what, sessions done, sessions in all).
     """
-    settings = demo_settings()
+    settings = demo_settings(ALL_STRATEGIES if plan.all_strategies else None)
     calendar = TradingCalendar(settings.EXCHANGE_CALENDAR, plan.first, plan.last)
     sessions = calendar.sessions(plan.first, plan.last)
     market = _market(plan, sessions)
@@ -183,7 +200,21 @@ def _claim(folder: DataFolder, plan: DemoPlan) -> None:
             "needs a --data-dir of its own."
         )
     folder.root.mkdir(parents=True, exist_ok=True)
+    # Real bars come with no VIX: then it is not known, and CLOSE says so and buys nothing.
+    if plan.all_strategies and not plan.bars:
+        folder.vix.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder.vix, _invented_vix(plan).encode())
     write_atomically(folder.demo, msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
+
+
+def _invented_vix(plan: DemoPlan) -> str:
+    """A close for each session from the one before the first; some are below the gate of CLOSE."""
+    calendar = TradingCalendar("XNYS", plan.first - timedelta(days=10), plan.last)
+    lines = ["at,level"]
+    for hours in calendar.sessions(plan.first - timedelta(days=10), plan.last):
+        drawn = hashlib.sha256(f"tradebot demo VIX {plan.seed} {hours.day}".encode()).digest()
+        lines.append(f"{hours.day},{18 + drawn[0] % 10}.{drawn[1] % 100:02}")
+    return "\n".join(lines) + "\n"
 
 
 def _words(plan: DemoPlan) -> str:

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from aggregates.chart_rules import PURSE_ROLES
+from aggregates.chart_rules import PURSE_ROLES, TRADING_ROLES
 from aggregates.holdings_plan import STREAM, HoldingsPlan
-from aggregates.market import Bar
+from aggregates.market import Bar, Quote
 from aggregates.money import plain
 from aggregates.order import Order
 from aggregates.session import Session
@@ -42,7 +42,8 @@ class Booked(NamedTuple):
 
 
 class Desk(OrderBook):
-    """Trading positions and open orders of one session. ``bars`` holds the last bar by symbol.
+    """Trading positions and open orders of one session. ``bars`` holds the last bar by symbol, and
+    ``quotes`` the last quote of what was bought on another symbol's weakness.
 
     An order of the long-term holdings that a session's decision names (a sale by hand) is carried
     and counts in no figure. The ledger must be caught up before a figure is asked for.
@@ -53,14 +54,17 @@ class Desk(OrderBook):
         self._books = books
         self._before = AsOf(date=hours.day - timedelta(days=1))
         self.bars: dict[str, Bar] = {}
+        self.quotes: dict[str, Quote] = {}
         self.bars_read_at: datetime | None = None
         self._signal_prices: dict[str, Decimal] = {}
+        self.underlyings: dict[str, str] = {}  # of what was bought on another symbol's weakness
+        self._multipliers: dict[str, int] = {}  # of options: units of the underlying in a contract
         self._holdings: dict[str, Holding] | None = None  # until an order is read again
         self._totals = books.running(self._before.date, hours.day, None)
         self._booked: Booked | None = None
         mapping = books.chart().mapping
         self._mapping = mapping
-        self._cost_account = mapping["trading_securities"]
+        self._cost_accounts = tuple(mapping[role] for role in TRADING_ROLES)
         self.take_over()
 
     def take_over(self) -> None:
@@ -71,10 +75,11 @@ class Desk(OrderBook):
         self._holdings = None
         # what an earlier session could not sell is held from the open on, and watched
         self._carried = {p.symbol: p for p in held if self._is_trading(p.code)}
+        self._multipliers |= {p.symbol: p.multiplier for p in self._carried.values()}
         self.held_long_term = {p.symbol for p in held if not self._is_trading(p.code)} | planned
 
     def _is_trading(self, account: str) -> bool:
-        return account.startswith(self._cost_account + ".")
+        return account.partition(".")[0] in self._cost_accounts
 
     @property
     def carried(self) -> set[str]:
@@ -86,8 +91,19 @@ class Desk(OrderBook):
         for decision in session.decided.values():
             if decision.order_id:
                 self.refresh(decision.order_id)
+                if (instrument := decision.inputs.get("instrument")) is not None:
+                    multiplier = int(decision.inputs.get("multiplier", 1))
+                    self.bought_on_weakness(instrument, decision.symbol, multiplier)
                 if (price := decision.inputs.get("price")) is not None:
                     self._signal_prices[decision.order_id] = Decimal(price)
+
+    def bought_on_weakness(self, instrument: str, underlying: str, multiplier: int) -> None:
+        """What an instrument was ordered for, and how many units of its price one of it costs."""
+        self._holdings = None
+        self.underlyings[instrument], self._multipliers[instrument] = underlying, multiplier
+
+    def multiplier(self, symbol: str) -> int:
+        return self._multipliers.get(symbol, 1)
 
     def refresh(self, order_id: str) -> Order:
         """Read one order again, after an event of it."""
@@ -118,7 +134,8 @@ class Desk(OrderBook):
         since: dict[str, datetime] = {}
         for symbol, position in self._carried.items():
             quantity[symbol] = bought[symbol] = position.quantity
-            value[symbol], since[symbol] = position.cost, self.hours.open
+            value[symbol] = position.cost / position.multiplier
+            since[symbol] = self.hours.open
         for order in self._trading(self.orders.values()):
             if order.first_filled_at is None:
                 continue
@@ -130,12 +147,16 @@ class Desk(OrderBook):
                 since.setdefault(symbol, order.first_filled_at)
             else:
                 quantity[symbol] -= filled
+                if not quantity[symbol]:  # sold out: what is bought after that is another position
+                    bought[symbol] = value[symbol] = _ZERO
+                    since.pop(symbol, None)
         return {
             symbol: Holding(
                 symbol=symbol,
                 quantity=plain(held),
                 average_price=value[symbol] / bought[symbol],
                 first_fill_at=minute_of(since[symbol]),
+                underlying=self.underlyings.get(symbol, ""),
             )
             for symbol, held in quantity.items()
             if held > 0
@@ -144,9 +165,21 @@ class Desk(OrderBook):
     # -- figures ---------------------------------------------------------------------------
 
     def last_price(self, symbol: str) -> Decimal | None:
-        """Close of the last complete bar; None when the symbol has not traded today."""
+        """What ``last_known`` says, without its time."""
+        known = self.last_known(symbol)
+        return known[0] if known else None
+
+    def last_known(self, symbol: str) -> tuple[Decimal, datetime] | None:
+        """The last price today and when it was made: the close of the last complete bar, or the bid
+        of what was bought on weakness, for that is what it could be sold for."""
+        if (quote := self.quotes.get(symbol)) is not None and quote.bid > 0:
+            return quote.bid, quote.end
         bar = self.bars.get(symbol)
-        return bar.close if bar else None
+        return None if bar is None else (bar.close, bar.end)
+
+    def worth(self, symbol: str, quantity: Decimal, price: Decimal) -> Decimal:
+        """Of so many units at that price: a contract is many units of its underlying."""
+        return quantity * price * self.multiplier(symbol)
 
     def _pending_buys(self) -> list[tuple[Order, Decimal]]:
         """Entries under way with the value that they may still cost."""
@@ -156,7 +189,8 @@ class Desk(OrderBook):
                 price = self.last_price(order.terms.symbol)
                 if price is None:  # after a restart no bar may be known yet
                     price = self._signal_prices.get(order.terms.order_id, _ZERO)
-                found.append((order, order.open_quantity.decimal * price))
+                symbol, open_ = order.terms.symbol, order.open_quantity.decimal
+                found.append((order, self.worth(symbol, open_, order.terms.limit_price or price)))
         return found
 
     def cash_float(self) -> Decimal:
@@ -168,7 +202,8 @@ class Desk(OrderBook):
         total = _ZERO
         for symbol, held in self.holdings().items():
             price = self.last_price(symbol)
-            total += held.quantity * (held.average_price if price is None else price)
+            known = held.average_price if price is None else price
+            total += self.worth(symbol, held.quantity, known)
         return total
 
     def equity(self) -> Decimal:
@@ -213,7 +248,7 @@ class Desk(OrderBook):
                 cash_before=sum((totals.of(code, _BEFORE) for code in cash), _ZERO),
                 brought_in=self._credited(_OWNER_ROLES),
                 realized=realized_by_sleeve(self._books, self.hours.day, self.hours.day).trading,
-                cost=totals.of(self._cost_account, _NOW),
+                cost=sum((totals.of(code, _NOW) for code in self._cost_accounts), _ZERO),
             )
         return self._booked
 

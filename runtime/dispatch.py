@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from aggregates import (
+    blocklist,
     books,
     capital,
     chart_edits,
@@ -16,8 +17,10 @@ from aggregates import (
     holdings,
     holdings_plan,
     holdings_requests,
+    inverse_etfs,
     keys,
     reconciliation,
+    screen,
     users,
 )
 from aggregates import instrument as instruments
@@ -158,6 +161,18 @@ def _plan(decide: Callable[[holdings_plan.HoldingsPlan, Any], None]) -> Handler:
     return on(holdings_plan.HoldingsPlan, lambda _: holdings_plan.STREAM, decide)
 
 
+def _inverse_etfs(decide: Callable[[inverse_etfs.InverseEtfs, Any], None]) -> Handler:
+    return on(inverse_etfs.InverseEtfs, lambda _: inverse_etfs.STREAM, decide)
+
+
+def _blocklist(decide: Callable[[blocklist.Blocklist, Any], None]) -> Handler:
+    return on(blocklist.Blocklist, lambda _: blocklist.STREAM, decide)
+
+
+def _screen(decide: Callable[[screen.ScreenDay, Any], None]) -> Handler:
+    return on(screen.ScreenDay, lambda c: screen.screen_stream(c.effective_date), decide)
+
+
 def _instrument(decide: Callable[[instruments.Instrument, Any], None]) -> Handler:
     return on(
         instruments.Instrument, lambda c: instruments.instrument_stream(c.instrument_id), decide
@@ -195,7 +210,7 @@ def _intend(work: UnitOfWork, c: orders.IntendOrder) -> None:
     not registered no fill could be posted."""
     stream = instruments.instrument_stream(c.instrument_id)
     work.load(instruments.Instrument, stream).check_registered(c.instrument_id)
-    if c.sleeve == "trading" and c.context != "correction":
+    if c.sleeve == "trading" and c.context not in orders.NEVER_SENT:
         now = work.load(control.Control, control.STREAM)
         blocked = now.entries_blocked if c.side == "buy" or now.killed else ""
         if c.side == "buy" and not blocked:
@@ -233,6 +248,7 @@ HANDLERS: dict[type[Command], Handler] = {
     control.RecordKillStep: _control(control.Control.record_step),
     control.LatchKill: _control(control.Control.latch),
     control.ResetKill: _control(control.Control.reset),
+    control.SwitchDefense: _control(control.Control.switch_defense),
     reconciliation.RecordDifferences: _reconciliation(
         reconciliation.Reconciliation.record_differences
     ),
@@ -257,6 +273,13 @@ HANDLERS: dict[type[Command], Handler] = {
     instruments.RegisterInstrument: _register,
     instruments.RenameInstrument: _instrument(instruments.Instrument.rename),
     instruments.RecordSplit: _instrument(instruments.Instrument.split),
+    inverse_etfs.MapInverseEtf: _inverse_etfs(inverse_etfs.InverseEtfs.map),
+    inverse_etfs.UnmapInverseEtf: _inverse_etfs(inverse_etfs.InverseEtfs.unmap),
+    blocklist.BlockSymbol: _blocklist(blocklist.Blocklist.block),
+    blocklist.UnblockSymbol: _blocklist(blocklist.Blocklist.unblock),
+    screen.RecordUniverse: _screen(screen.ScreenDay.rebuild_universe),
+    screen.RecordUniverseKept: _screen(screen.ScreenDay.keep_universe),
+    screen.RecordCandidates: _screen(screen.ScreenDay.choose_candidates),
     capital.RecordDeposit: _capital(capital.CapitalEntry.deposit),
     capital.RecordWithdrawal: _capital(capital.CapitalEntry.withdraw),
     capital.RecordDividend: _capital(capital.CapitalEntry.dividend),

@@ -7,11 +7,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.blocklist import STREAM as BLOCKLIST
+from aggregates.blocklist import Blocklist
+from aggregates.control import STREAM as CONTROL
+from aggregates.control import Control
 from aggregates.session import Verdict
 from brokers.port import Asset, BrokerUnavailable
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.health import Health
+from runtime.vix import vix_level
+from strategies.bearish import Instrument
 from strategies.protocol import Signal, Strategy
 from strategies.risk import check_entry
 from strategies.risk_context import RiskContext, RiskInputs
@@ -31,21 +37,36 @@ class Judged(NamedTuple):
         return all(v.passed for v in self.verdicts)
 
 
+class Wanted(NamedTuple):
+    """What would be bought, and the symbol that gave the signal."""
+
+    underlying: str
+    symbol: str
+    multiplier: int
+    price: Decimal | None
+    stop: Decimal | None
+
+
 class Entries:
     """Judges the entries of one strategy in one session."""
 
     def __init__(self, bot: Bot, desk: Desk, strategy: Strategy, health: Health) -> None:
         self._bot, self._desk, self._strategy, self._health = bot, desk, strategy, health
 
-    def judge(self, signal: Signal, trades_today: int) -> Judged:
+    def judge(
+        self, signal: Signal, trades_today: int, instrument: Instrument | None = None
+    ) -> Judged:
         """All rules at once, on the worst case. What could not be learnt denies.
+
+        ``instrument`` is what would be bought in the place of the signal's symbol (M11).
 
         By the clock when all is known, not by the minute: a live quote is newer than its bars.
         """
-        asset = self._asset(signal.symbol)
+        wanted = _wanted(signal, instrument)
+        asset = self._asset(wanted.symbol)
         step = self._step(asset)
-        sizing = self._size(signal, step)
-        inputs = self._inputs(signal, asset, sizing, trades_today)
+        sizing = self._size(signal.strategy, wanted, step)
+        inputs = self._inputs(wanted, asset, sizing, trades_today)
         at = self._bot.clock.now()
         context = RiskContext(
             settings=self._bot.settings,
@@ -64,27 +85,42 @@ class Entries:
         step = self._bot.broker.capabilities.quantity_step
         return max(step, Decimal(1)) if asset is not None and not asset.fractionable else step
 
-    def _size(self, signal: Signal, step: Decimal) -> Sizing | None:
-        if signal.price is None or signal.stop is None:
+    def _size(self, strategy: str, wanted: Wanted, step: Decimal) -> Sizing | None:
+        if wanted.price is None or wanted.stop is None:
             return None
         settings = self._bot.settings
         return size(
             settings,
             equity=self._desk.equity(),
             cash_float=self._desk.cash_float(),
-            price=signal.price,
-            stop=signal.stop,
+            price=wanted.price * wanted.multiplier,
+            stop=wanted.stop * wanted.multiplier,
             step=step,
-            weight=weight_of(settings, signal.strategy),
+            weight=weight_of(settings, strategy),
+            defense=self._control().defense,
         )
 
+    def _control(self) -> Control:
+        return self._bot.store.load(Control, CONTROL)
+
+    def _blocked(self, wanted: Wanted) -> str:
+        blocklist = self._bot.store.load(Blocklist, BLOCKLIST)
+        return blocklist.why(wanted.underlying) or blocklist.why(wanted.symbol)
+
+    def _vix(self) -> Decimal | None:
+        """Looked at for CLOSE alone, whose gate it is."""
+        if self._strategy.name != "CLOSE":
+            return None
+        known = vix_level(self._bot, self._bot.clock.now())
+        return known.level if known else None
+
     def _inputs(
-        self, signal: Signal, asset: Asset | None, sizing: Sizing | None, trades_today: int
+        self, wanted: Wanted, asset: Asset | None, sizing: Sizing | None, trades_today: int
     ) -> RiskInputs:
         desk, health, zero = self._desk, self._health, Decimal(0)
         quote = None
         with suppress(BrokerUnavailable):
-            quote = self._bot.broker.quote(signal.symbol)
+            quote = self._bot.broker.quote(wanted.symbol)
         return RiskInputs(
             entries_blocked=health.entries_blocked(),
             unreachable_since=health.unreachable_since,
@@ -102,15 +138,20 @@ class Entries:
             cash_float=desk.cash_float(),
             tradable=None if asset is None else asset.tradable,
             halted=None if asset is None else asset.halted,
-            held_long_term=signal.symbol in desk.held_long_term,
+            held_long_term=wanted.symbol in desk.held_long_term,
             bid=quote.bid if quote else None,
             ask=quote.ask if quote else None,
             quote_known_at=quote.end if quote else None,
-            volume=self._strategy.analysis_volume(signal.symbol),
-            price=signal.price,
-            stop=signal.stop,
+            volume=self._strategy.analysis_volume(wanted.underlying),
+            price=wanted.price,
+            stop=wanted.stop,
             usual_quantity=sizing.usual if sizing else zero,
             quantity=sizing.quantity if sizing else zero,
+            instrument=wanted.symbol if wanted.symbol != wanted.underlying else "",
+            multiplier=wanted.multiplier,
+            vix=self._vix(),
+            defense=self._control().defense,
+            blocked=self._blocked(wanted),
         )
 
     def _asset(self, symbol: str) -> Asset | None:
@@ -119,6 +160,13 @@ class Entries:
         with suppress(BrokerUnavailable):
             return self._bot.broker.asset(symbol)
         return None
+
+
+def _wanted(signal: Signal, instrument: Instrument | None) -> Wanted:
+    if instrument is None:
+        return Wanted(signal.symbol, signal.symbol, 1, signal.price, signal.stop)
+    i = instrument
+    return Wanted(signal.symbol, i.symbol, i.multiplier, i.price, i.stop)
 
 
 def _sized(sizing: Sizing) -> dict[str, str]:

@@ -11,8 +11,6 @@ from aggregates.session import Decide, Session, session_stream
 from runtime.bootstrap import Bot
 from runtime.instruments import id_of
 
-BY_HAND = "correction"  # the context of an order that is booked after the fact and never sent
-
 
 def exit_commands(
     bot: Bot,
@@ -22,12 +20,14 @@ def exit_commands(
     at: datetime,
     symbol: str,
     quantity: Decimal,
+    held: Decimal,
     reason: str,
     inputs: dict[str, str],
     sleeve: Sleeve = "trading",
     context: str = "trading",
 ) -> list[Command]:
-    """The intent, and before it the decision where the day's session is open to hold one.
+    """The intent, and before it the decision where the day's session is open to hold one. ``held``
+    is what the sleeve holds of it by the books.
 
     Before a session and after its close nothing is decided in it: the intent stands alone then.
     """
@@ -46,6 +46,7 @@ def exit_commands(
         strategy=strategy,
         context=context,
         reason=reason,
+        held=held,
     )
     session = bot.store.load(Session, session_stream(day.isoformat()))
     if not session.label or session.closed:

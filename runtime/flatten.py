@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from aggregates.chart_rules import TRADING_ROLES
+from aggregates.occ import occ_terms
 from aggregates.order import Order, order_stream
 from brokers.port import BrokerError, BrokerUnavailable, OutcomeUnknown
 from projections.ledger_queries import LedgerQueries
@@ -40,7 +41,9 @@ class Left(NamedTuple):
 
     def __str__(self) -> str:
         held = "" if self.quantity is None else f" {self.quantity:f}"
-        return f"{self.symbol}{held}: {self.why}"
+        option = occ_terms(self.symbol)
+        expires = f" (expires on {option.expiry})" if option else ""
+        return f"{self.symbol}{held}{expires}: {self.why}"
 
 
 class Flattened(NamedTuple):
@@ -174,7 +177,7 @@ class Flatten:
         known = ours.quantity if ours else _ZERO
         quantity = min(at_broker, known - sum((reports.owed.get(i, _ZERO) for i in sold), _ZERO))
         if quantity > 0:
-            self._sell(symbol, quantity, at_broker, reason)
+            self._sell(symbol, quantity, known, at_broker, reason)
 
     def _is_stuck(self, order: Order) -> bool:
         """Whether an exit of trading has filled nothing for longer than is waited for, though the
@@ -195,7 +198,9 @@ class Flatten:
             and now - since > PATIENCE
         )
 
-    def _sell(self, symbol: str, quantity: Decimal, at_broker: Decimal, reason: str) -> None:
+    def _sell(
+        self, symbol: str, quantity: Decimal, held: Decimal, at_broker: Decimal, reason: str
+    ) -> None:
         order_id = self._next_id(symbol)
         commands = exit_commands(
             self._bot,
@@ -204,6 +209,7 @@ class Flatten:
             at=self._bot.clock.now(),
             symbol=symbol,
             quantity=quantity,
+            held=held,
             reason=reason,
             inputs={"quantity": f"{quantity:f}", "at_broker": f"{at_broker:f}"},
         )

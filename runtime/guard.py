@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from aggregates.control import Source
 from config.clock import Clock
 from runtime.desk import Desk
+from strategies.protocol import Window
 
 
 class KillOrder(NamedTuple):
@@ -34,6 +35,9 @@ class Guard(Protocol):
         Looks at least once, also when the moment has passed: starts and stops are answered here.
         """
 
+    def watch(self, window: Window) -> None:
+        """The window of the strategy that runs from now on."""
+
     def tell(self, phase: str, desk: Desk | None) -> None:
         """What runs now, for the status file and the watchdog. Never raises, never waits."""
 
@@ -47,6 +51,9 @@ class Unwatched:
     def wait_until(self, moment: datetime) -> KillOrder | None:
         self._clock.wait_until(moment)
         return None
+
+    def watch(self, window: Window) -> None:
+        pass
 
     def tell(self, phase: str, desk: Desk | None) -> None:
         pass

@@ -89,6 +89,7 @@ class Day:
             instrument_id=f"{self._bot.settings.EXCHANGE_CALENDAR}:{EDGE}", symbol=EDGE,
             sleeve="trading", side=side, order_type="market", quantity=Decimal(units),
             strategy="DEMO", reason="the demo's seeded trade",
+            held=Decimal(units) if side == "sell" else None,
         )  # fmt: skip
         self._bot.dispatch(intent, command_id=f"demo:{order_id}")
         outbox.send(order_id)

@@ -21,7 +21,7 @@ from aggregates.order_messages import IntendOrder, OrderFilled, Side
 from config.calendar import SessionHours
 from config.failpoints import reach
 from runtime.bootstrap import Bot
-from runtime.flatten import take_reports
+from runtime.flatten import take_reports, units_by_sleeve
 from runtime.guard import KillAsked
 from runtime.holdings_sizes import HoldingsSizes
 from runtime.instruments import id_of
@@ -134,11 +134,12 @@ class HoldingsOrders:
         intents: list[IntendOrder] = []
         skipped: dict[str, str] = {}
         ids = {p.symbol: p.instrument_id for p in self._bot.views.books.positions()}
+        _, held = units_by_sleeve(self._bot.views.books)
         for order, found in zip(orders, sized, strict=True):
             if isinstance(found, str):
                 skipped[order.symbol] = found
             else:
-                intents.append(self._intent(batch, found, at, ids))
+                intents.append(self._intent(batch, found, at, ids, held.get(found.symbol)))
         planned = IntendBatch(
             at=at, effective_date=day, batch=batch, side=side,
             order_ids=tuple(intent.order_id for intent in intents), skipped=skipped,
@@ -150,7 +151,12 @@ class HoldingsOrders:
         return self._day().batches[batch, side]
 
     def _intent(
-        self, batch: str, order: PlannedOrder, at: datetime, ids: Mapping[str, str]
+        self,
+        batch: str,
+        order: PlannedOrder,
+        at: datetime,
+        ids: Mapping[str, str],
+        held: Decimal | None,
     ) -> IntendOrder:
         symbol = order.symbol
         return IntendOrder(
@@ -169,6 +175,7 @@ class HoldingsOrders:
             strategy=STRATEGY,
             context=order.context,
             reason=order.reason,
+            held=held,
         )
 
     # -- seeing it through -----------------------------------------------------------------

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from aggregates.instrument import Instrument, RegisterInstrument, instrument_id, instrument_stream
+from aggregates.market import OptionContract
+from aggregates.money import plain
 from aggregates.plan_values import Plan
 from projections.holdings_dividends import Names
 from projections.ledger_queries import LedgerQueries
@@ -34,6 +36,24 @@ def register(bot: Bot, symbols: Iterable[str]) -> None:
             exchange=exchange,
         )
         bot.dispatch(command, command_id=f"provision:instrument:{symbol}")
+
+
+def register_option(bot: Bot, contract: OptionContract) -> None:
+    """An option that the history does not know yet, with the multiplier that the broker tells."""
+    exchange, symbol = bot.settings.EXCHANGE_CALENDAR, contract.symbol
+    if bot.store.load(Instrument, instrument_stream(instrument_id(exchange, symbol))).instrument_id:
+        return
+    command = RegisterInstrument(
+        at=bot.clock.now(),
+        effective_date=bot.today(),
+        symbol=symbol,
+        name=f"{contract.underlying} {contract.right} {plain(contract.strike):f} {contract.expiry}",
+        kind="option",
+        currency=bot.settings.CURRENCY_CODE,
+        exchange=exchange,
+        multiplier=contract.multiplier,
+    )
+    bot.dispatch(command, command_id=f"register:option:{symbol}")
 
 
 def bearer_of(books: LedgerQueries, symbol: str) -> str:

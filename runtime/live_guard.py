@@ -41,8 +41,8 @@ class Ending(SystemExit):
 class LiveGuard:
     """Implements ``runtime.guard.Guard``. ``beat`` tells main that the loop is alive.
 
-    ``each_tell`` is called with every ``tell``: the log that follows the events. ``window`` is
-    OPEN's, ``opens_at`` the session's start.
+    ``each_tell`` is called with every ``tell``: the log that follows the events. ``opens_at`` is
+    the session's start.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class LiveGuard:
         *,
         session: str,
         opens_at: datetime,
-        window: Window | None,
         market: str,
         pid: int,
         beat: Callable[[], None],
@@ -62,7 +61,8 @@ class LiveGuard:
         nap: timedelta = NAP,
     ) -> None:
         self._folder, self._clock, self._flags, self._broker = folder, clock, flags, broker
-        self._session, self._opens_at, self._window = session, opens_at, window
+        self._session, self._opens_at = session, opens_at
+        self._window: Window | None = None
         self._market, self._pid, self._nap = market, pid, nap
         self._beat, self._each_tell = beat, each_tell
         self._phase, self._figures = "", Figures()
@@ -111,6 +111,9 @@ class LiveGuard:
         )
 
     # -- telling ---------------------------------------------------------------------------
+
+    def watch(self, window: Window) -> None:
+        self._window = window
 
     def tell(self, phase: str, desk: Desk | None) -> None:
         """A figure that cannot be had stays as it was told last; the log may fail likewise."""

@@ -23,10 +23,12 @@ from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf, Position
 from projections.orders import OrderView
 from projections.performance_queries import Decision, Trade
+from runtime.alert_status import read_alerts
 from runtime.control_queries import agreement, control_view
 from runtime.differences import units_of
 from runtime.live_records import Held, Judged, LiveReport, OfStrategy
 from runtime.query_records import DayReport
+from runtime.settings_history import revisions
 from runtime.status import Status, read_status
 from runtime.views import Views
 
@@ -53,6 +55,8 @@ class Live:
             told=told,
             day=day,
             control=control_view(views.feed, as_of),
+            defense_set=_defense_set(views.feed, as_of),
+            alerts=read_alerts(folder),
             agreement=agreement(views.feed, as_of, [d for d in days if d]),
             held=held,
             unrealized=sum(known, Decimal(0)) if len(known) == len(risked) else None,
@@ -76,6 +80,12 @@ class Live:
         return (*found, *(order for order in rest if order.open), *over)
 
 
+def _defense_set(feed: Feed, as_of: AsOf) -> bool:
+    """Whether the settings that both clocks know switch defense mode on."""
+    known = revisions(feed, as_of)
+    return bool(known) and known[-1].values.get("DEFENSE_MODE_ACTIVE") == "true"
+
+
 def ours_now(books: LedgerQueries, difference: Difference) -> Decimal | None:
     """What the books say now of what differed at the last comparison; None: not one amount."""
     match difference.kind:
@@ -83,7 +93,10 @@ def ours_now(books: LedgerQueries, difference: Difference) -> Decimal | None:
             return books.broker_cash()
         case "suspense":
             return books.balance_of(books.chart().mapping["suspense"])
-        case "stranger_position" | "missing_position" | "closed_by_hand" | "split_overnight":
+        case (
+            "stranger_position" | "missing_position" | "closed_by_hand" | "split_overnight"
+            | "option_expired" | "option_changed"
+        ):  # fmt: skip
             return units_of(books).get(difference.subject, Decimal(0))
     return None
 

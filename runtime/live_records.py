@@ -12,6 +12,7 @@ from aggregates.reconciliation import Difference
 from aggregates.session import Verdict
 from projections.orders import OrderView
 from projections.performance_queries import Decision
+from runtime.alert_status import AlertsStatus
 from runtime.query_records import DayReport
 from runtime.status import Status
 
@@ -60,10 +61,20 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
         return next((each for each in self.steps if each.step == step), None)
 
 
+class DefenseView(msgspec.Struct, frozen=True, kw_only=True):
+    """Defense mode as it was last switched on by hand; ``actor`` is that event's."""
+
+    position: int
+    at: datetime
+    actor: str
+    reason: str
+
+
 class ControlView(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the bot. ``blocked`` says why trading buys nothing; empty while it may.
 
-    ``waiting`` are requests that nobody has taken up yet.
+    ``waiting`` are requests that nobody has taken up yet. ``defense`` is None while defense mode is
+    not switched on by hand.
     """
 
     blocked: str
@@ -72,6 +83,7 @@ class ControlView(msgspec.Struct, frozen=True, kw_only=True):
     killed: bool
     waiting: tuple[Asked, ...]
     kill: Kill | None
+    defense: DefenseView | None
 
     def waits(self, action: Action) -> Asked | None:
         return next((each for each in self.waiting if each.action == action), None)
@@ -131,11 +143,15 @@ class LiveReport(msgspec.Struct, frozen=True, kw_only=True):
     first. ``unrealized`` is that of trading, None while a price is missing.
     ``equity`` is all cash and trading's positions, what risk is measured by; ``account`` adds the
     long-term holdings, all at the newest prices in the books, and is None while one is missing.
+    ``defense_set``: the settings in force switch defense mode on, whatever was switched by hand.
+    ``alerts`` is what main last said of the mails.
     """
 
     told: Status | None
     day: DayReport | None
     control: ControlView
+    defense_set: bool
+    alerts: AlertsStatus | None
     agreement: Agreement
     held: tuple[Held, ...]
     unrealized: Decimal | None

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from config.paths import DataFolder
 from runtime.log_files import LOGS, LogFile, closed_logs, folders_here, log_path
 from runtime.log_writing import BLOCK, Line
 
+LAST = 50  # lines that are looked at for the newest of a level
 LOOKED_AT = 50_000  # lines that one page looks at, when few fit
 LONGEST_LINE = 2**20  # bytes
 
@@ -103,6 +105,15 @@ def lines_backwards(path: Path) -> Iterator[Line]:
     if path.is_file():  # a pipe would be waited for
         for _, line in _numbered(path, None):
             yield line
+
+
+def last_message(path: Path, level: str) -> str:
+    """What the newest line of that level says, among the last of a log; empty without one."""
+    with suppress(OSError):
+        for line in islice(lines_backwards(path), LAST):
+            if line.get("level") == level:
+                return line.get("message", "")
+    return ""
 
 
 def _numbered(path: Path, before: int | None) -> Iterator[tuple[int, Line]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aggregates import (
+    blocklist,
     books,
     capital,
     chart_of_accounts,
@@ -15,8 +16,10 @@ from aggregates import (
     holdings_plan,
     holdings_requests,
     instrument,
+    inverse_etfs,
     keys,
     reconciliation,
+    screen,
     user_activity,
     users,
 )
@@ -50,6 +53,7 @@ MAIN = ("main_bot",)
 TRADE = ("main_bot", STRATEGY)
 ROUTED = ("main_bot", "router")
 UNRESOLVED = ("main_bot", "unresolved_orders")
+SCREENS = ("main_bot", "screener")
 STARTS, STOPS = ("main_bot", "start_log"), ("main_bot", "stop_log")
 KILLS = ("main_bot", "kill_switch")
 PEOPLE, DOOR = ("system_users",), ("user_activity_monitoring",)
@@ -91,6 +95,20 @@ ROUTES: dict[type[Event], Route] = {
     control.KillStepDone: Route(KILLS, "ERROR", words.step),
     control.Killed: Route(KILLS, "ERROR", words.killed),
     control.KillReset: Route(KILLS, "WARNING", words.done_by("kill switch reset: {e.reason}")),
+    control.DefenseSwitched: Route(MAIN, "WARNING", words.defense),
+    # what is looked at
+    screen.UniverseRebuilt: Route(SCREENS, "INFO", words.universe),
+    screen.UniverseNotRebuilt: Route(SCREENS, "WARNING", words.says(
+        "no new universe from {e.source}: {e.reason}")),
+    screen.CandidatesChosen: Route(SCREENS, "INFO", words.candidates),
+    blocklist.SymbolBlocked: Route(SCREENS, "WARNING", words.done_by(
+        "{e.symbol} blocked: {e.reason}")),
+    blocklist.SymbolUnblocked: Route(SCREENS, "WARNING", words.done_by(
+        "{e.symbol} no longer blocked: {e.reason}")),
+    inverse_etfs.InverseEtfMapped: Route(MAIN, "INFO", words.done_by(
+        "weakness of {e.underlying} buys {e.etf} × {e.leverage}: {e.reason}")),
+    inverse_etfs.InverseEtfUnmapped: Route(MAIN, "INFO", words.done_by(
+        "weakness of {e.underlying} no longer buys {e.etf}: {e.reason}")),
     # the books
     books.BooksOpened: Route(("main_bot", "provisioning"), "INFO", words.says(
         "books of {e.identity} opened in {e.currency}")),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from aggregates import configuration, control, holdings_plan, reconciliation, user_activity
+from aggregates import (
+    configuration,
+    control,
+    holdings_plan,
+    reconciliation,
+    screen,
+    user_activity,
+)
 from aggregates import order_messages as orders
 from aggregates import session as sessions
 
@@ -119,7 +126,10 @@ def difference(e: reconciliation.DifferenceFound, _: Facts) -> Fields:
             "message": said}  # fmt: skip
 
 
-_OF_SYMBOLS = ("stranger_position", "missing_position", "closed_by_hand", "split_overnight")
+_OF_SYMBOLS = (
+    "stranger_position", "missing_position", "closed_by_hand", "split_overnight", "option_expired",
+    "option_changed",
+)  # fmt: skip
 
 
 def compared(e: reconciliation.Compared, _: Facts) -> Fields:
@@ -158,6 +168,10 @@ def killed(e: control.Killed, _: Facts) -> Fields:
     return {"message": f"killed and latched: {said}{left}"}
 
 
+def defense(e: control.DefenseSwitched, facts: Facts) -> Fields:
+    return {"message": f"defense mode {'on' if e.active else 'off'}: {e.reason}, by {facts.actor}"}
+
+
 def failed(e: user_activity.SignInFailed, facts: Facts) -> Fields:
     who = facts.name(e.user_id) if e.user_id else "somebody"
     waits = f"; waits {e.waits_s} s" if e.waits_s else ""
@@ -176,6 +190,27 @@ def plan_saved(e: holdings_plan.HoldingsPlanSaved, facts: Facts) -> Fields:
     why = f": {e.reason}" if e.reason else ""
     said = f"holdings plan version {e.version}{back} ({changes}){why}, by {facts.actor}"
     return {"message": said}
+
+
+def universe(e: screen.UniverseRebuilt, _: Facts) -> Fields:
+    return {
+        "message": f"universe from {e.source}: {len(e.symbols)} of {e.looked_at} looked at"
+        + _rejected(e.rejected)
+    }
+
+
+def candidates(e: screen.CandidatesChosen, _: Facts) -> Fields:
+    chosen = ", ".join(e.symbols) or "none"
+    said = f"candidates of {e.strategy} ({e.source}, {e.mode}): {chosen}; {e.looked_at} looked at"
+    level = {} if e.symbols else {"level": "WARNING"}
+    return {
+        "strategy_name": e.strategy,
+        "message": said + _rejected(e.rejected) + (f"; {e.said}" if e.said else ""),
+    } | level
+
+
+def _rejected(rejected: tuple[screen.Rejected, ...]) -> str:
+    return "".join(f"; {r.count} × {r.why}" for r in rejected)
 
 
 def capital(text: str) -> Words:

@@ -1,7 +1,8 @@
 """The one entry point (M20): what `tbot run` and the systemd unit start.
 
 Checks first, then the pages as a child process, which is started again when it dies, and the
-trading days, each a child process too, which the pages' troubles do not touch.
+trading days, each a child process too, which the pages' troubles do not touch. Alerts are mailed by
+a thread of this process.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from config.errors import ConfigError
 from config.paths import DataFolder
 from config.settings import Settings
 from runtime import logs
+from runtime.alerts import Alerts, last_words
 from runtime.bot_state import IDLE, SHUTDOWN, state_of, write_state
 from runtime.build_check import log_fatal
 from runtime.build_report import BuildReport
@@ -79,6 +81,7 @@ def run(
             return Main(folder, port, clock, wiring).run()
         except (TradeBotError, ConfigError, KeyFileError) as e:
             log_fatal(folder, clock.now(), type(e).__name__, str(e))
+            last_words(folder, clock, f"`tbot run` has not started or has ended: {e}")
             raise
         finally:
             logs.release()  # whatever it ended with, what led to it is written
@@ -92,6 +95,7 @@ class Main:
         self._web = WebProcess(folder.root)
         self._trading: Trading | None = None
         self._follower: LogFollower | None = None
+        self._alerts: Alerts | None = None
         self._state = ""
         self._ending = Event()
 
@@ -113,6 +117,8 @@ class Main:
             if self._follower is not None:
                 self._follower.close()
             self._web.stop()
+            if self._alerts is not None:
+                self._alerts.stop()
             drop_token(self._folder)
             write_state(self._folder, SHUTDOWN)
             self.log("INFO", "TradeBot has ended.")
@@ -164,9 +170,8 @@ class Main:
     def _revive(self, address: Address, code: int) -> None:
         self._web.stop()
         wait = self._web.next_wait()
-        said = f"The pages have ended (code {code}); they are started again in {wait:g} s."
-        self.log("ERROR", said)
-        say(said)
+        self._told("ERROR", f"The pages have ended (code {code}); they are started again in "
+                   f"{wait:g} s.")  # fmt: skip
         if not self._ending.wait(wait):
             self._mend()  # a provisioning that died with the child
             self._start_web(address)
@@ -211,12 +216,18 @@ class Main:
             settings = current_settings(custody)
         logs.use(self._folder, settings)
         self._follower = LogFollower(self._folder, settings, self._clock)
-        self._trading = Trading(self._folder, settings, self._clock, self._told, self._wiring)
+        self._alerts = Alerts(self._folder, settings, self._clock)
+        self._alerts.start()
+        self._trading = Trading(
+            self._folder, settings, self._clock, self._told, self._wiring, self._alerts.tell
+        )
         self._trading.start()
 
     def _told(self, level: str, message: str) -> None:
         self.log(level, message)
         say(message)
+        if self._alerts is not None and level in ("ERROR", "FATAL"):
+            self._alerts.tell(message)
 
     def log(self, level: str, message: str) -> None:
         append_line(self._folder.global_logs / "main_bot.log", self._clock.now(), level, message)

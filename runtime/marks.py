@@ -21,16 +21,11 @@ def mark_prices(
     A symbol that has not traded today gets no mark: a missing price is never filled in.
     """
     wanted = sorted(desk.symbols if symbols is None else symbols)
-    bars, ids = [desk.bars.get(symbol) for symbol in wanted], ids_of(bot, wanted)
+    ids = ids_of(bot, wanted)
     marks = tuple(
-        Mark(
-            instrument_id=ids[bar.symbol],
-            symbol=bar.symbol,
-            price=bar.close,
-            at=bar.end,
-        )
-        for bar in bars
-        if bar is not None
+        Mark(instrument_id=ids[symbol], symbol=symbol, price=known[0], at=known[1])
+        for symbol in wanted
+        if (known := desk.last_known(symbol)) is not None
     )
     day = desk.hours.day
     # marked before a restart, with the bars that were known then: the first marks stand

@@ -38,6 +38,7 @@ from runtime.differences import (
     stranger_order,
     units_of,
 )
+from runtime.option_expiry import OptionChanges
 
 __all__ = ["Reconciled", "Reconciler", "differences", "reconcile"]
 
@@ -66,6 +67,9 @@ class Statement(NamedTuple):
     activities: Sequence[Activity]
 
 
+_Seen = tuple[Statement, int, int]
+
+
 def reconcile(bot: Bot, desk: Desk | None, occasion: Occasion) -> Reconciled:
     """One comparison; a session that makes many keeps a ``Reconciler``, which reads less."""
     return Reconciler(bot).run(desk, occasion)
@@ -78,7 +82,9 @@ class Reconciler:
         self._bot = bot
         self._reports = Reports(bot)
         self._opened: date | None = None
+        self._agreed: _Seen | None = None  # what was looked at when nothing was open or repaired
         self._said: set[str] = set()
+        self._options = OptionChanges(bot)
 
     def run(self, desk: Desk | None, occasion: Occasion) -> Reconciled:
         """Repair, compare, record. Raises KeysRefused; a silent broker is an outcome.
@@ -93,13 +99,18 @@ class Reconciler:
         try:
             for tries_left in reversed(range(TRIES)):
                 statement = self._read(since)
+                if occasion == "schedule" and self._agreed == self._seen(statement):
+                    return Reconciled(True, (), (), "")
                 found = self._compare(occasion, statement, repaired)
                 if not tries_left or not self._in_motion(found, statement):
                     break
                 self._bot.clock.wait_until(self._bot.clock.now() + PAUSE)
         except (BrokerUnavailable, OutcomeUnknown) as e:
             return self._not_known(occasion, day, str(e), repaired)
-        return self._record(occasion, day, statement.cash, found, repaired)
+        result = self._record(occasion, day, statement.cash, found, repaired)
+        agreed = not (found or repaired or result.open_differences or result.why)
+        self._agreed = self._seen(statement) if agreed else None
+        return result
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -129,6 +140,10 @@ class Reconciler:
             return self._opened
         return max(self._opened, views.feed.event(last[0]).effective_date - LATE)
 
+    def _seen(self, statement: Statement) -> _Seen:
+        """All that a comparison rests on: the statement, our books and the executions so far."""
+        return statement, self._bot.views.books.newest_entry(), self._reports.cursor
+
     # -- comparing -------------------------------------------------------------------------
 
     def _compare(
@@ -149,10 +164,13 @@ class Reconciler:
             bot.views.catch_up()
         books, held = bot.views.books, units_of(bot.views.books)
         others = [
-            *position_differences(held, statement.positions, reports.strangers, activities.actions),
+            *position_differences(
+                held, statement.positions, reports.strangers, activities.actions, bot.today()
+            ),
             *(stranger_order(o) for o in statement.open_orders if not reports.is_ours(o)),
             *reports.missing,
             *activities.open,
+            *self._options.differences(),
         ]
         if not others:  # only then nothing but rounding is left
             repaired += settle_rounding(bot, statement.cash, reports)

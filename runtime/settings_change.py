@@ -74,9 +74,6 @@ class SettingsUnusable(TradeBotError):
     vault's files are damaged."""
 
 
-CONNECTED = ("SIMULATED", "ALPACA")  # brokers that this version can trade at
-
-
 class SettingsRefused(DomainError):
     """Texts that cannot be used; ``found`` has every fault with its keys. Nothing was changed."""
 
@@ -175,10 +172,6 @@ def faults_of(settings: Settings, texts: Mapping[str, str]) -> list[Finding]:
     found = findings(wanted)
     told = {name for each in found for name in each.keys}
     found += [Finding((name,), why) for name, why in unwritable(wanted).items() if name not in told]
-    # A broker without a connection would leave a bot that seems to trade and cannot.
-    if wanted["BROKER_NAME"] not in (*CONNECTED, text_of(settings, "BROKER_NAME")):
-        said = f"this version has no connection to it yet; allowed: {' '.join(CONNECTED)}"
-        found.append(Finding(("BROKER_NAME",), said))
     said = "fixed once the books are open; another value is another bot with its own data folder"
     return found + [
         Finding((name,), said) for name in FIXED if wanted[name] != text_of(settings, name)

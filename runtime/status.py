@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from config.paths import DataFolder
+from runtime.alert_status import AlertsStatus, read_alerts
 from runtime.desk import Desk
 from runtime.log_files import log_path
 from runtime.logs import append_line
@@ -81,7 +82,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(Figures, frozen=True, kw_only=True):
-    """``logs`` says which log cannot be written and why; empty while all can."""
+    """``logs`` says which log cannot be written and why; empty while all can. ``alerts`` is what
+    main last said of the mails, put in when this is written."""
 
     at: datetime
     state: str
@@ -92,6 +94,7 @@ class Status(Figures, frozen=True, kw_only=True):
     entries_blocked: str
     broker: BrokerStatus | None
     logs: str = ""
+    alerts: AlertsStatus | None = None
 
 
 def figures_of(desk: Desk) -> Figures:
@@ -122,19 +125,22 @@ def figures_of(desk: Desk) -> Figures:
 
 
 def _position(desk: Desk, symbol: str) -> PositionStatus:
-    held, bar = desk.holdings()[symbol], desk.bars.get(symbol)
+    held, known = desk.holdings()[symbol], desk.last_known(symbol)
     return PositionStatus(
         symbol=symbol,
         quantity=held.quantity,
         average_price=held.average_price,
-        price=bar.close if bar else None,
-        price_at=bar.end if bar else None,
-        unrealized=held.quantity * (bar.close - held.average_price) if bar else None,
+        price=known[0] if known else None,
+        price_at=known[1] if known else None,
+        unrealized=(
+            desk.worth(symbol, held.quantity, known[0] - held.average_price) if known else None
+        ),
     )
 
 
 def write_status(folder: DataFolder, status: Status) -> None:
-    replace_quietly(folder.status, msgspec.json.encode(status) + b"\n")
+    told = msgspec.structs.replace(status, alerts=read_alerts(folder))
+    replace_quietly(folder.status, msgspec.json.encode(told) + b"\n")
 
 
 def heartbeat(folder: DataFolder, now: datetime, state: str, session: str = "") -> None:

@@ -6,7 +6,7 @@ its own, so a day that was interrupted is run again and goes on where it stood.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 
 from aggregates.control import LATCHED, Control
@@ -20,14 +20,16 @@ from runtime.bootstrap import Bot
 from runtime.build_check import check_books
 from runtime.desk import Desk
 from runtime.guard import Guard, KillAsked, KillOrder, Unwatched
+from runtime.health import Health
 from runtime.holdings_phase import HoldingsPhase
 from runtime.kill_switch import KillSwitch
-from runtime.open_phase import OpenPhase
 from runtime.outbox import Outbox
 from runtime.rebalancing import serve_requests
 from runtime.reconciliation import Reconciled, Reconciler
+from runtime.screening import NOTHING_TO_DO, Screening
+from runtime.strategy_phases import StrategyPhases, not_offered, passed_over
 from runtime.trading_day import close_day, open_day, settle_day
-from strategies.opening_range import OpeningRangeBreakout
+from screeners.port import Screener, ScreenerError
 
 PHASES = ("open", "holdings", "mid", "close", "universe")
 SETTLE_MINUTES = 30  # after the close: day orders end, late reports come in
@@ -38,13 +40,19 @@ class StartRefused(DomainError):
 
 
 class Supervisor:
-    """Runs sessions of one bot. ``symbols`` are the candidates of the day.
+    """Runs sessions of one bot. ``symbols`` are the candidates where no ``screener`` finds them.
 
     Raises StartBlocked when the ledger does not fit the events and settings.
     """
 
-    def __init__(self, bot: Bot, symbols: tuple[str, ...], guard: Guard | None = None) -> None:
-        self._bot, self._symbols = bot, tuple(sorted(symbols))
+    def __init__(
+        self,
+        bot: Bot,
+        symbols: tuple[str, ...],
+        guard: Guard | None = None,
+        screener: Screener | None = None,
+    ) -> None:
+        self._bot, self._symbols, self._screener = bot, tuple(sorted(symbols)), screener
         self._guard = guard or Unwatched(bot.clock)
         self._reconciler = Reconciler(bot)
         bot.views.catch_up()
@@ -60,10 +68,31 @@ class Supervisor:
             return ""
         if self._control().killed and not session.label:
             return LATCHED
-        kill = self._guard.wait_until(hours.open)
-        open_day(self._bot, hours, self._symbols)
-        Day(self._bot, self._guard, hours, self._reconciler).run(kill or self._interrupted_kill())
+        symbols, kill = self._symbols, None
+        if not session.label and not passed_over(self._bot.settings, "OPEN"):
+            symbols, kill = self._candidates(hours)
+        kill = kill or self._guard.wait_until(hours.open)
+        open_day(self._bot, hours, symbols)
+        day = Day(self._bot, self._guard, hours, self._reconciler, self._screener)
+        day.run(kill or self._interrupted_kill())
         return LATCHED if self._control().killed else ""
+
+    def _candidates(self, hours: SessionHours) -> tuple[tuple[str, ...], KillOrder | None]:
+        """What OPEN looks at, chosen before the open."""
+        if self._screener is None:
+            return self._symbols, None
+
+        def wait(moment: datetime) -> None:
+            if (kill := self._guard.wait_until(moment)) is not None:
+                raise KillAsked(kill)
+
+        try:
+            found = Screening(self._bot, self._screener, hours, wait).candidates("OPEN")
+        except KillAsked as asked:
+            return (), asked.order
+        except ScreenerError:  # asked again in the open phase, whose outcome says why
+            return (), None
+        return tuple(sorted(found)), None
 
     def _interrupted_kill(self) -> KillOrder | None:
         if self._control().killing:
@@ -77,7 +106,14 @@ class Supervisor:
 class Day:
     """One open session: its desk, its way to the broker, and the work of its phases."""
 
-    def __init__(self, bot: Bot, guard: Guard, hours: SessionHours, reconciler: Reconciler) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        guard: Guard,
+        hours: SessionHours,
+        reconciler: Reconciler,
+        screener: Screener | None = None,
+    ) -> None:
         self._bot, self._guard, self._hours = bot, guard, hours
         self._reconciler = reconciler
         self._stream = session_stream(hours.day.isoformat())
@@ -85,20 +121,13 @@ class Day:
         self._desk = Desk(bot.store, bot.views.books, hours)
         self._desk.load(session)
         self._outbox = Outbox(bot.dispatch, bot.broker, bot.clock, self._desk, hours.day)
-        self._strategy = OpeningRangeBreakout(bot.settings, hours, session.symbols)
-        self._open_phase = OpenPhase(
-            bot, self._desk, self._outbox, self._strategy, session.symbols, guard, reconciler
+        self._health = Health(bot, self._desk, self._outbox, reconciler)
+        self._strategies = StrategyPhases(
+            bot, self._desk, self._outbox, guard, self._health, self._candidates, self._serve_until
         )
+        self._symbols = session.symbols
+        self._screening = Screening(bot, screener, hours, self._serve_until) if screener else None
         self._holdings = HoldingsPhase(bot, hours, self._wait_until, self._compare)
-        self._work: dict[str, Callable[[], str]] = {
-            "open": self._open_phase.run,
-            "holdings": self._holdings.run,
-            "mid": lambda: self._then_float("mid", "nothing to do: no MID strategy is installed"),
-            "close": lambda: self._then_float(
-                "close", "nothing to do: no CLOSE strategy is installed"
-            ),
-            "universe": lambda: "nothing to do: the symbols are given at the start",
-        }
 
     def run(self, kill: KillOrder | None) -> None:
         """All phases, a kill in their place as soon as one is asked for, then the close."""
@@ -107,12 +136,13 @@ class Day:
             if kill is not None:
                 raise KillAsked(kill)
             if not killed:
-                self._check(self._strategy.self_check(), "strategy OPEN")
+                for name, faults in self._strategies.self_check().items():
+                    self._check(faults, f"strategy {name}")
                 self._check(self._ask_broker(), f"broker {self._bot.broker.capabilities.name}")
             for phase in PHASES:
                 if phase == "universe":
                     self._settle()
-                self._phase(phase, self._latched if killed else self._work[phase])
+                self._phase(phase, latched=killed)
         except KillAsked as asked:
             self._kill(asked.order)
             self.run(None)
@@ -128,7 +158,7 @@ class Day:
         """Its self check. One that is silent is asked again each minute, to the session's close."""
         while True:
             try:
-                return list(self._bot.broker.self_check())
+                return [*self._bot.broker.self_check(), *not_offered(self._bot)]
             except BrokerUnavailable as e:
                 now = self._bot.clock.now()
                 if now >= self._hours.close:
@@ -139,14 +169,14 @@ class Day:
     def _check(self, faults: list[str], who: str) -> None:
         if faults and self._desk.symbols:
             # what is held is watched and sold all the same; nothing more is bought
-            self._open_phase.block_entries(f"the self check of {who} failed: {'; '.join(faults)}")
+            self._health.failed_check = f"the self check of {who} failed: {'; '.join(faults)}"
         elif faults:
             raise StartRefused(
                 f"The self check of {who} failed at {self._bot.clock.now():%Y-%m-%d %H:%M:%S} UTC: "
                 f"{'; '.join(faults)} Nothing was traded; mend this and start again."
             )
 
-    def _phase(self, phase: str, work: Callable[[], str]) -> None:
+    def _phase(self, phase: str, *, latched: bool) -> None:
         """Start, run, end; a phase that has ended is never run again."""
         bot, day = self._bot, self._hours.day
         session = bot.store.load(Session, self._stream)
@@ -159,15 +189,29 @@ class Day:
                 correlation=self._stream,
             )
         self._guard.tell(phase, self._desk)
-        outcome = work()
+        outcome = "nothing was done: the kill switch is latched" if latched else self._work(phase)
         bot.dispatch(
             EndPhase(at=bot.clock.now(), effective_date=day, phase=phase, outcome=outcome),
             command_id=f"phase:{day}:{phase}:end",
             correlation=self._stream,
         )
 
-    def _latched(self) -> str:
-        return "nothing was done: the kill switch is latched"
+    def _work(self, phase: str) -> str:
+        """What the phase is for; its outcome in words."""
+        if phase == "holdings":
+            return self._holdings.run()
+        if phase == "universe":
+            return self._screening.rebuild_universe() if self._screening else NOTHING_TO_DO
+        since = self._bot.store.load(Session, self._stream).phase_since
+        assert since is not None  # noqa: S101 - the phase has begun
+        said = self._strategies.run(phase, since)
+        return said if phase == "open" else self._then_float(phase, said)
+
+    def _candidates(self, strategy: str) -> Sequence[str]:
+        """OPEN's were chosen before the open, the others' are shortly before their windows."""
+        if self._screening is None or (strategy == "OPEN" and self._symbols):
+            return self._symbols
+        return self._screening.candidates(strategy)
 
     def _compare(self) -> Reconciled:
         """Books against broker, for the holdings: what it repairs may be trading's, too."""
@@ -188,25 +232,29 @@ class Day:
         """
         if "universe" in self._bot.store.load(Session, self._stream).ended:
             return
-        self._serve_holdings()
+        self._serve_until(self._hours.close)
         moment = self._hours.close + MINUTE
         for _ in range(SETTLE_MINUTES):
             moment = max(moment, self._bot.clock.now())
             self._wait_until(moment)
-            self._open_phase.last_reports(self._hours.close)
+            self._strategies.last_reports()
             if not self._desk.open_orders() and settle_day(self._bot, self._desk, self._reconciler):
                 return
             moment += MINUTE
         settle_day(self._bot, self._desk, self._reconciler)  # what is still open stays a difference
 
-    def _serve_holdings(self) -> None:
-        """To the close, once a minute: what the day's workflow had to leave undone, and what is
-        asked of the long-term holdings."""
-        # HOLDINGS_ENABLED=false: nothing can be asked, and nothing is looked for
-        while self._bot.settings.HOLDINGS_ENABLED and self._bot.clock.now() < self._hours.close:
-            self._holdings.go_on()
-            serve_requests(self._bot, self._hours, self._wait_until, self._compare)
-            self._wait_until(min(self._bot.clock.now() + MINUTE, self._hours.close))
+    def _serve_until(self, moment: datetime) -> None:
+        """Once a minute: what the day's workflow had to leave undone, and what is asked of the
+        long-term holdings."""
+        while (now := self._bot.clock.now()) < moment:
+            # HOLDINGS_ENABLED=false: nothing can be asked, and nothing is looked for
+            if not self._bot.settings.HOLDINGS_ENABLED:
+                self._wait_until(moment)
+                return
+            if now < self._hours.close:
+                self._holdings.go_on()
+                serve_requests(self._bot, self._hours, self._wait_until, self._compare)
+            self._wait_until(min(self._bot.clock.now() + MINUTE, moment))
 
     def _wait_until(self, moment: datetime) -> None:
         if (kill := self._guard.wait_until(moment)) is not None:

@@ -32,11 +32,11 @@ from runtime.guard import KillOrder
 from runtime.kill_switch import kill_without_session
 from runtime.live_guard import NAP, Ending, LiveGuard
 from runtime.run_lock import TradedElsewhere, trading_alone
+from runtime.screening import screener_of
 from runtime.started import start_up_is_over
 from runtime.supervisor import StartRefused, Supervisor
 from runtime.trading_bot import Pulse, TradingBot, day_files, open_trading, register
 from security.keyfile import KeyFileError
-from strategies.opening_range import window_of
 
 # How the process ends, for main: the day is over, or was killed; it must not be tried again today;
 # it failed and is tried again; it was told to end.
@@ -113,11 +113,12 @@ class SupervisorProcess:
         bot, hours, connected = opened.bot, opened.hours, opened.connected
         guard.tell("", None)
         self._say("INFO", f"The supervisor of {hours.day} has started: {connected.market}.")
-        if not connected.symbols:
-            where = self._folder.market_data / "candidates.txt"
-            self._say("WARNING", f"There is nothing to trade: {where} names no symbol.")
+        if not connected.symbols and bot.settings.SCREENER_NAME == "FILE":
+            where = self._folder.market_data
+            self._say("WARNING", f"Nothing to trade: candidates.txt in {where} names no symbol.")
         register(bot, connected.symbols)
-        supervisor = Supervisor(bot, connected.symbols, guard)
+        screener = screener_of(self._folder, bot.settings, self._clock)
+        supervisor = Supervisor(bot, connected.symbols, guard, screener)
         if (kill := self._until_it_answers(opened, guard)) is not None:
             kill_without_session(bot, kill.source, kill.reason)
         if said := supervisor.run_session(hours):
@@ -147,7 +148,6 @@ class SupervisorProcess:
             opened.broker,
             session=hours.day.isoformat(),
             opens_at=hours.open,
-            window=window_of(bot.settings, hours),
             market=opened.connected.market,
             pid=os.getpid(),
             beat=Pulse(self._folder).beat,

@@ -28,6 +28,8 @@ from runtime.control import ACTIONS, Flags
 from runtime.custody import Custody
 from runtime.dispatch import Dispatcher
 from runtime.guard import KillOrder
+from runtime.log_files import log_path
+from runtime.log_reading import last_message
 from runtime.schedule import Due, Horizon, calendar_around, next_due
 from runtime.status import NextPhase, Status, heartbeat, write_status
 from runtime.supervisor_child import COMMAND, SupervisorChild
@@ -59,7 +61,8 @@ class Facts(NamedTuple):
 
 
 class Trading:
-    """Runs until ``stop``. ``say`` tells level and message to log and terminal."""
+    """Runs until ``stop``. ``say`` tells level and message to log and terminal, ``alert`` people
+    what a supervisor has said there itself."""
 
     def __init__(
         self,
@@ -68,8 +71,10 @@ class Trading:
         clock: Clock,
         say: Say,
         wiring: Wiring = Wiring(),  # noqa: B008 - cannot change
+        alert: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._folder, self._settings, self._clock, self._say = folder, settings, clock, say
+        self._alert = alert
         self._connect = wiring.connect
         self._child = SupervisorChild(folder, wiring.supervisor)
         self._horizon = Horizon(settings.EXCHANGE_CALENDAR)
@@ -158,6 +163,8 @@ class Trading:
     def _after(self, code: int) -> None:
         self._planned_at, self._state = float("-inf"), ""
         if code == REFUSED and self._day is not None:
+            why = last_message(log_path(self._folder, "main_bot"), "FATAL")
+            self._alert(f"{self._day} is not traded: {why or 'main_bot.log says why.'}")
             self._given_up.add(self._day)
             self._given_up_on = self._clock.now().date()
         elif code not in (OVER, TOLD) and not self._kill:

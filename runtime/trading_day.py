@@ -59,7 +59,7 @@ def settle_day(bot: Bot, desk: Desk, reconciler: Reconciler) -> bool:
     """Closing prices, and our books against the broker's statement; False while there is none."""
     day, end = desk.hours.day, desk.hours.close + MINUTE
     bot.views.catch_up()
-    mark_prices(bot, desk, end, "close", desk.bars)
+    mark_prices(bot, desk, end, "close", desk.bars.keys() | desk.quotes.keys())
     try:
         if not compared_on(bot, desk, "close") and not reconciler.run(desk, "close").known:
             return False

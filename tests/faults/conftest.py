@@ -38,13 +38,20 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def make_scenario(root: Path) -> Callable[..., Any]:
-    """`make_scenario(seed, name="", **options)`: a day that has not begun."""
+    """`make_scenario(seed, name="", **options)`: a day that has not begun. ``three``: of all
+    strategies instead of OPEN alone."""
     world, scenario = _load("small_world"), _load("scenario")
     calendar = world.ShortDays("XNYS", world.DAY, world.DAY)
-    template = scenario.provisioned(world, calendar, root / "template")
+    templates: dict[bool, Path] = {}
 
-    def make(seed: int, name: str = "days", **options: Any) -> Any:
-        return scenario.Scenario(world, calendar, template, root / name, seed, **options)
+    def make(seed: int, name: str = "days", *, three: bool = False, **options: Any) -> Any:
+        settings = world.ALL_STRATEGIES if three else world.SETTINGS
+        if three not in templates:
+            where = root / f"template-{three}"
+            templates[three] = scenario.provisioned(world, calendar, where, settings)
+        return scenario.Scenario(
+            world, calendar, templates[three], root / name, seed, settings=settings, **options
+        )
 
     return make
 

@@ -50,9 +50,11 @@ class AskedToKill(Unwatched):
         return KillOrder("page", "somebody asked for it")
 
 
-def provisioned(world: Any, calendar: Any, root: Path) -> Path:
+def provisioned(world: Any, calendar: Any, root: Path, settings: dict[str, str]) -> Path:
     """A bot before its first session, in a folder to be copied."""
     folder = DataFolder(root)
+    folder.vix.parent.mkdir(parents=True)
+    folder.vix.write_text(world.VIX, encoding="utf-8")
     folder.simulated_broker.parent.mkdir(parents=True)
     (hours,) = calendar.sessions(world.DAY, world.DAY)
     clock = VirtualClock(hours.open - timedelta(days=1))
@@ -61,7 +63,7 @@ def provisioned(world: Any, calendar: Any, root: Path) -> Path:
         folder.simulated_broker, market, clock, calendar, starting_cash=CASH, seed=0
     )
     bot = Bot(
-        folder, demo_settings(world.SETTINGS), clock=clock, broker=broker, calendar=calendar,
+        folder, demo_settings(settings), clock=clock, broker=broker, calendar=calendar,
         fresh_blind_key=bytes(32),
     )  # fmt: skip
     provision(bot, symbols=world.SYMBOLS, deposit=CASH, at=clock.now(), demo=True)
@@ -78,6 +80,7 @@ class Scenario:
         self, world: Any, calendar: Any, template: Path, root: Path, seed: int, **options: Any
     ) -> None:
         self.world, self.calendar, self.seed = world, calendar, seed
+        self.settings = demo_settings(options.get("settings", world.SETTINGS))
         self.rng = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.folder = DataFolder(root / str(seed))
@@ -172,7 +175,7 @@ class Scenario:
     def open(self) -> Bot:
         return Bot(
             self.folder,
-            demo_settings(self.world.SETTINGS),
+            self.settings,
             clock=self.clock,
             broker=self.line,
             calendar=self.calendar,
@@ -235,11 +238,14 @@ class Scenario:
         again = [(at, name) for at, name in self.line.sent if at > since.get(name, at)]
         assert not again, f"sent again after an unclear outcome: {again}"
         bought = Counter(
-            e.symbol for e in intents if e.side == "buy" and e.client_order_id in self.line.arrived
+            (e.strategy, e.symbol)
+            for e in intents
+            if e.side == "buy" and e.client_order_id in self.line.arrived
         )
         assert all(n == 1 for n in bought.values()), f"bought twice: {bought}"
         self.counts["orders at the broker"] += len(self.line.arrived)
         self.counts["orders intended"] += len(intents)
+        self.counts["orders of puts intended"] += sum(_units(e.symbol) > 1 for e in intents)
 
     def check_one_at_a_time(self, events: list[Any]) -> None:
         """Of a symbol no two orders are at work at one time, and what was to be cancelled buys
@@ -313,11 +319,11 @@ class Scenario:
         """By what the broker held in truth, not by what the bot knew of it."""
         held: Counter[str] = Counter()
         cost: Counter[str] = Counter()
-        settings = demo_settings(self.world.SETTINGS)
+        settings = self.settings
         for e in self.behind.fills_since(0):
             held[e.symbol] += e.quantity if e.side == "buy" else -e.quantity  # type: ignore[assignment]
             if e.side == "buy":
-                cost[e.symbol] += e.quantity * e.price  # type: ignore[assignment]
+                cost[e.symbol] += e.quantity * e.price * _units(e.symbol)  # type: ignore[assignment]
             elif not held[e.symbol]:
                 cost[e.symbol] = 0
             assert held[e.symbol] >= 0, f"short of {e.symbol}"
@@ -329,3 +335,8 @@ class Scenario:
         killed = [i for i, e in enumerate(events) if e.topic == "Control.KillStarted"]
         late = [e for e in events[killed[0] :] if e.topic == "Order.Intended"] if killed else []
         assert all(e.side == "sell" for e in late), "bought after a kill"
+
+
+def _units(symbol: str) -> int:
+    """What one of it costs, in units of its price: a put has its terms in its symbol."""
+    return 100 if len(symbol) > 6 else 1

@@ -19,6 +19,31 @@ SETTINGS = {
     "MAX_OPEN_POSITIONS": "2",
     "MAX_TRADES": "3",
 }
+# All strategies one after another within three quarters of the hour, with puts on weakness.
+ALL_STRATEGIES = SETTINGS | {
+    "OPEN_ANALYSIS_TIME": "3",
+    "OPEN_BREAKOUT_TIME": "6",
+    "OPEN_MONITORING_TIME": "6",
+    "STRAT_MID_ENABLED": "true",
+    "START_TIME_MID": "09:45",
+    "MID_ANALYSIS_TIME": "3",
+    "MID_BREAKOUT_TIME": "6",
+    "MID_MONITORING_TIME": "5",
+    "STRAT_MID_VWAP_THRESHOLD": "0.001",
+    "STRAT_CLOSE_ENABLED": "true",
+    "START_TIME_CLOSE": "10:00",
+    "CLOSE_ANALYSIS_TIME": "3",
+    "CLOSE_BREAKOUT_TIME": "5",
+    "CLOSE_MONITORING_TIME": "5",
+    "SHORT_TYPE_OPEN": "LongPut",
+    "SHORT_TYPE_MID": "LongPut",
+    "SHORT_TYPE_CLOSE": "LongPut",
+    "WEIGHT_OPEN": "0.4",
+    "WEIGHT_MID": "0.3",
+    "WEIGHT_CLOSE": "0.3",
+    "MAX_TRADES": "8",
+}
+VIX = "at,level\n2026-03-03,25.00\n"
 CENT = Decimal("0.01")
 
 

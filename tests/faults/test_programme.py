@@ -61,6 +61,21 @@ def test_whatever_goes_wrong_the_books_come_to_the_truth(
     count("seconds", round(time.monotonic() - began))
 
 
+def test_with_all_strategies_and_puts_too(
+    make_scenario: Callable[..., Any], full: bool, count: Callable[..., None]
+) -> None:
+    one = os.environ.get("SEED")
+    seeds = range(int(one), int(one) + 1) if one else range(ALL // 4 if full else SHARE // 2)
+    for seed in seeds:
+        scenario = make_scenario(seed, "three", three=True)
+        head = play(scenario)
+        count("scenarios of all strategies")
+        for what in ("orders at the broker", "orders of puts intended", "fills", "restarts"):
+            count(f"{what} (all strategies)", scenario.counts[what])
+        if seed % REPLAYED == 0:
+            assert play(make_scenario(seed, "again", three=True)) == head
+
+
 def first_failure(make_scenario: Callable[..., Any], seeds: int) -> str:
     for seed in range(seeds):
         try:

@@ -172,7 +172,7 @@ class Keeper:
             IntendOrder, day, order_id=order_id, bot_identity=IDENTITY,
             instrument_id=instrument or f"XNYS:{symbol}", symbol=symbol, sleeve=sleeve, side=side,
             order_type="market", quantity=Decimal(quantity), strategy="OPEN", context=context,
-            reason="test",
+            reason="test", held=Decimal(quantity),
         )  # fmt: skip
         own: dict[str, Any] = {
             "execution_id": f"e{self.number}", "quantity": Decimal(quantity),

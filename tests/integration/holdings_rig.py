@@ -239,6 +239,7 @@ class HoldingsRig:
             **when, order_id=order_id, bot_identity=self.bot.identity,
             instrument_id=f"XNYS:{symbol}", symbol=symbol, sleeve=sleeve, side=side,
             order_type="market", quantity=D(1), strategy="OPEN", context=sleeve, reason="test",
+            held=D(1),
         )  # fmt: skip
         fill = RecordFill(
             **when, order_id=order_id, execution_id=f"x{self.number}", quantity=D(1), price=price,

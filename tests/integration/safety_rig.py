@@ -187,7 +187,7 @@ class Rig:
             at=self.clock.now(), effective_date=self.hours.day, order_id=order_id,
             bot_identity=self.bot.identity, instrument_id=f"XNYS:{symbol}", symbol=symbol,
             sleeve=sleeve, side=side, order_type="market", quantity=D(quantity),
-            strategy="OPEN", reason="test",
+            strategy="OPEN", reason="test", held=D(quantity) if side == "sell" else None,
         )  # fmt: skip
 
     def order(self, order_id: str, symbol: str, side: Any, quantity: str) -> None:

@@ -86,10 +86,13 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert "certificate" in result.said
 
 
-def test_a_broker_without_a_connection_is_refused_in_words(tmp_path: Path) -> None:
-    result = try_broker(DataFolder(tmp_path), replace(demo_settings(), BROKER_NAME="IBKR"))
+def test_a_gateway_that_is_not_there_is_said(tmp_path: Path) -> None:
+    there_is_none = {"IBKR_ACCOUNT": "DU1234567", "IBKR_PORT": 1, "API_TIMEOUT": 1}
+    settings = replace(demo_settings(), BROKER_NAME="IBKR", **there_is_none)
+    result = try_broker(DataFolder(tmp_path), settings)
     assert result.passed is False
-    assert "no connection to it yet" in result.said
+    assert "refused" in result.said
+    assert "DU1234567" not in result.said
 
 
 def test_the_defaults_can_be_set_up_and_nothing_is_written(tmp_path: Path) -> None:

@@ -56,6 +56,30 @@ def test_a_week_comes_out_as_it_was_recorded(folder: Path, decisions: list[Decid
     assert {c["kind"] for c in counts} == {"bearish", "entry", "exit"}
 
 
+def test_a_week_of_all_three_strategies_comes_out_as_it_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = {
+        "STRAT_MID_ENABLED": "true", "STRAT_CLOSE_ENABLED": "true", "WEIGHT_OPEN": "0.4",
+        "WEIGHT_MID": "0.3", "WEIGHT_CLOSE": "0.3", "MAX_TRADES": "50",
+    }  # fmt: skip
+    for key, value in vars(demo_settings(everything)).items():
+        monkeypatch.setitem(Settings.__init__.__kwdefaults__, key, value)  # type: ignore[misc]
+    data = DataFolder(tmp_path / "demo")
+    data.market_data.mkdir(parents=True)
+    data.vix.write_text("at,level\n2026-02-27,25.1\n2026-03-03,19\n2026-03-04,30\n")
+    run = CliRunner().invoke(main, ["demo", "--data-dir", str(data.root)])
+    assert run.exit_code == 0, run.output
+    told = CliRunner().invoke(main, ["replay", "--decisions", "--data-dir", str(data.root)])
+    assert told.exit_code == 0, told.output
+    with closing(Feed(data.events, key_ring(data))) as feed:
+        found = [e for e in map(feed.event, feed.all()) if isinstance(e, Decided)]
+    taken = {d.strategy for d in found if d.kind == "exit"}
+    refused = {v.rule for d in found if d.outcome == "refused" for v in d.verdicts if not v.passed}
+    assert taken == {"OPEN", "MID", "CLOSE"}
+    assert "STRAT_CLOSE_VIX_THRESHOLD" in refused  # 19 on the 4th, and not known on the 3rd
+
+
 def altered(value: str) -> Iterator[str]:
     """Another value of the same sort."""
     if value in ("true", "false"):

@@ -43,6 +43,7 @@ HEADS = {
     3: (159, "0ccfac4f235accba3707a1e5f1a375b55acdeb0305a7a5ed675bb9f2d81204bc"),
     4: (187, "928c792c2c723371dad44842551d89a5ff9a89e56fbf278eea3569e21fe8a8b5"),
     5: (190, "6766fc49b548c4e28d7ebc4df27da715d76c1d5f58f125f0f56296df970a1d87"),
+    6: (209, "d337bd179c64ae5df94515fb4681113f4b105901bd71f09966103841453ff566"),
 }
 BYTES = ("commitment", "command_digest", "hash")
 Compare = Callable[[str, str | bytes], None]

@@ -13,18 +13,20 @@ from brokers.port import BrokerUnavailable, News
 from runtime.entries import Entries, Judged
 from runtime.flatten import Flatten
 from runtime.guard import Unwatched
-from runtime.open_phase import OpenPhase
+from runtime.health import Health
 from runtime.reconciliation import Reconciler
+from runtime.strategy_phase import StrategyPhase
 from strategies.opening_range import OpeningRangeBreakout
 from strategies.protocol import Signal
 
 SYMBOLS = ("ALFA", "BRVO")
 
 
-def phase_of(rig: Any) -> tuple[OpenPhase, OpeningRangeBreakout]:
+def phase_of(rig: Any) -> tuple[StrategyPhase, OpeningRangeBreakout]:
     strategy = OpeningRangeBreakout(rig.bot.settings, rig.hours, SYMBOLS)
     guard = Unwatched(rig.clock)
-    phase = OpenPhase(rig.bot, rig.desk, rig.outbox, strategy, SYMBOLS, guard, Reconciler(rig.bot))
+    health = Health(rig.bot, rig.desk, rig.outbox, Reconciler(rig.bot))
+    phase = StrategyPhase("open", rig.bot, rig.desk, rig.outbox, strategy, SYMBOLS, guard, health)
     return phase, strategy
 
 
@@ -60,8 +62,8 @@ def test_a_stop_between_verdict_and_intent_is_a_refusal(
 ) -> None:
     judge, asked = Entries.judge, []
 
-    def then_stopped(self: Entries, signal: Signal, trades_today: int) -> Judged:
-        judged = judge(self, signal, trades_today)
+    def then_stopped(self: Entries, signal: Signal, *rest: Any) -> Judged:
+        judged = judge(self, signal, *rest)
         if not asked:
             asked.append(signal)
             stop = RequestControl(
@@ -169,3 +171,19 @@ def _noting(rig: Any, filled_at: list[datetime], wait: Any) -> Any:
         wait(rig.clock, moment)
 
     return wait_until
+
+
+def test_what_is_bought_after_a_sale_is_another_position(rig: Any) -> None:
+    """MID buys again what OPEN has sold: its stops begin with its own first fill."""
+    rig.buy("ALFA", "10")
+    first = rig.desk.holdings()["ALFA"].first_fill_at
+    rig.order("sold", "ALFA", "sell", "10")
+    rig.pass_minutes(30)
+    rig.outbox.read_fills()
+    assert "ALFA" not in rig.desk.holdings()
+    rig.order("again", "ALFA", "buy", "4")
+    rig.pass_minutes(2)
+    rig.outbox.read_fills()
+    again = rig.desk.holdings()["ALFA"]
+    assert again.quantity == Decimal(4)
+    assert again.first_fill_at >= first + timedelta(minutes=30)

@@ -320,7 +320,13 @@ def test_before_set_up_loose_permissions_are_said(tmp_path: Path, mode: int, cou
     assert all(f"{mode:04o}" in line and "chmod 600" in line for line in said)
 
 
-def test_a_broker_without_a_connection_is_refused(make: Make) -> None:
+def test_a_bot_moves_to_another_broker_and_never_to_two(make: Make) -> None:
+    custody = make()
     texts = {"BROKER_NAME": "IBKR", "IBKR_ENABLED": "true", "IBKR_ACCOUNT": "DU1234567"}
-    with pytest.raises(SettingsRefused, match="no connection to it yet; allowed: SIMULATED"):
-        save(make(), 1, **texts)
+    alpaca = {"ALPACA_API_KEY": "k" * 20, "ALPACA_SECRET_KEY": "s" * 40}
+    with pytest.raises(SettingsRefused, match="only the named broker"):
+        save(custody, 1, **texts, ALPACA_ENABLED="true", **alpaca)
+    with pytest.raises(SettingsRefused, match="IBKR_ENABLED"):
+        save(custody, 1, BROKER_NAME="IBKR", IBKR_ACCOUNT="DU1234567")
+    save(custody, 1, **texts)
+    assert current_settings(custody).BROKER_NAME == "IBKR"

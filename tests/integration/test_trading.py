@@ -45,16 +45,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataFold
 
 @pytest.fixture
 def trading(folder: DataFolder) -> Iterator[Callable[..., Any]]:
-    """`trading(program)`: its supervisor is that Python program; ``said`` is what it tells."""
+    """`trading(program)`: its supervisor is that Python program; ``said`` is what it tells, and
+    ``alert`` gets what it alerts of."""
     made: list[Trading] = []
 
-    def make(program: str, now: datetime = IN_SESSION) -> tuple[Trading, list[str]]:
+    def make(
+        program: str, now: datetime = IN_SESSION, alert: Callable[[str], None] = lambda _text: None
+    ) -> tuple[Trading, list[str]]:
         clock, said = VirtualClock(now), list[str]()
         with closing(Custody.open(folder, clock)) as custody:
             settings = current_settings(custody)
         wiring = Wiring(supervisor=(sys.executable, "-c", program))
         made.append(
-            Trading(folder, settings, clock, lambda _level, text: said.append(text), wiring)
+            Trading(
+                folder,
+                settings,
+                clock,
+                lambda _level, text: said.append(text),
+                wiring,
+                alert,
+            )
         )
         return made[-1], said
 
@@ -92,12 +102,18 @@ def test_one_that_fails_is_started_again_after_longer_and_longer_waits(trading: 
 
 
 def test_one_that_refuses_is_not_started_again_that_day(folder: DataFolder, trading: Any) -> None:
-    one, said = trading(f"import sys; open(sys.argv[2] + '/ran', 'a').write('x'); {REFUSES}")
+    logs.append_line(
+        log_path(folder, "main_bot"), IN_SESSION, "FATAL", "Nothing is traded today. No key."
+    )
+    alerts: list[str] = []
+    ran = f"import sys; open(sys.argv[2] + '/ran', 'a').write('x'); {REFUSES}"
+    one, said = trading(ran, alert=alerts.append)
     tick(one, lambda: folder.bot_state.exists() and folder.bot_state.read_text() == "error\n")
     for _ in range(20):
         one.tick()
     assert (folder.root / "ran").read_text() == "x"
     assert said == []
+    assert alerts == ["2025-07-03 is not traded: Nothing is traded today. No key."]
     told = read_status(folder)
     assert told is not None
     assert told.next_phase is not None

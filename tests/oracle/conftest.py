@@ -229,6 +229,7 @@ class Keeper:
                 strategy="OPEN" if sleeve == "trading" else "HOLDINGS",
                 context=context,
                 reason="sample",
+                held=Decimal(quantity),
             )
         )
         aggregate.record_submission(orders.RecordSubmission(**at, order_id=order_id))

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from config.paths import DataFolder
@@ -84,6 +85,15 @@ def _next(day: str) -> str:
 
 def test_synthetic_week(synthetic: Queries, need_tool: NeedTool, tmp_path: Path) -> None:
     assert compare(synthetic, need_tool("hledger", "hledger"), tmp_path) >= 30
+
+
+def test_a_week_of_all_strategies(need_tool: NeedTool, tmp_path: Path) -> None:
+    """MID and CLOSE trade, too, and weakness buys puts."""
+    plan = msgspec.structs.replace(plan_of(None, None, None, (), 1), all_strategies=True)
+    week = played(tmp_path / "demo", plan)
+    assert compare(week, need_tool("hledger", "hledger"), tmp_path) >= 30
+    assert any("P0" in trade.symbol for trade in week.sources()[1].trades())
+    week.close()
 
 
 def test_real_days(real: Queries, need_tool: NeedTool, tmp_path: Path) -> None:

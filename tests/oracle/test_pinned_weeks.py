@@ -3,17 +3,20 @@
 The synthetic week is played everywhere; the real one where its prices are.
 """
 
+import csv
 import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from brokers.market_data import CsvMarketData, MarketData
 from brokers.synthetic import SyntheticMarketData
 from config.calendar import SessionHours, TradingCalendar
 from config.paths import DataFolder
+from config.settings import Settings, demo_settings
 from runtime.cli import main
 from runtime.queries import Queries
 
@@ -89,3 +92,23 @@ def test_the_real_week(tmp_path: Path, marketdata: Path) -> None:
     first, last = map(str, REAL)
     how = ("--bars", str(marketdata), "--from", first, "--to", last)
     check("real week", tmp_path / "demo", REAL, CsvMarketData(marketdata), *how)
+
+
+@pytest.mark.parametrize("name", ["MID", "CLOSE"])
+def test_the_real_week_of_one_strategy_alone(
+    name: str, tmp_path: Path, marketdata: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real closes of VIX, and a gate that some of these days pass."""
+    alone = {
+        "STRATEGY_OVERRIDE": name, f"STRAT_{name}_ENABLED": "true", f"WEIGHT_{name}": "1",
+        "WEIGHT_OPEN": "0", "STRAT_CLOSE_VIX_THRESHOLD": "17",
+    }  # fmt: skip
+    for key, value in vars(demo_settings(alone)).items():
+        monkeypatch.setitem(Settings.__init__.__kwdefaults__, key, value)  # type: ignore[misc]
+    data = DataFolder(tmp_path / "demo")
+    data.market_data.mkdir(parents=True)
+    with (marketdata / "vix-daily.csv").open(newline="") as real:
+        closes = [f"{row['DATE']},{row['CLOSE']}\n" for row in csv.DictReader(real)]
+    data.vix.write_text("".join(["at,level\n", *closes]))
+    how = ("--bars", str(marketdata), "--from", str(REAL[0]), "--to", str(REAL[1]))
+    check(f"real week, {name} alone", data.root, REAL, CsvMarketData(marketdata), *how)

@@ -332,7 +332,7 @@ class World:
                 **when, order_id=order_id, bot_identity=self.bot.identity,
                 instrument_id=f"XNYS:{TRADED}", symbol=TRADED, sleeve="trading",
                 side=side,  # type: ignore[arg-type]
-                order_type="market", quantity=D(10), strategy="OPEN", reason="test",
+                order_type="market", quantity=D(10), strategy="OPEN", reason="test", held=D(10),
             )  # fmt: skip
             fill = RecordFill(
                 **when, order_id=order_id, execution_id=f"by-hand-{self.number}",

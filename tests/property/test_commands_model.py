@@ -254,6 +254,7 @@ class CommandsMachine(RuleBasedStateMachine):
             instrument_id=f"XNYS:{order['pool'][1]}", symbol=order["pool"][1],
             sleeve=order["pool"][0], side=order["side"], order_type="market",
             quantity=Decimal(order["open"]).scaleb(-9), strategy="OPEN", reason="test",
+            held=Decimal(order["open"]).scaleb(-9),
         )  # fmt: skip
 
     def fill_of(

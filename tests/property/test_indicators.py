@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pandas as pd
 from hypothesis import given, settings
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from aggregates.market import Bar
 from config.calendar import SessionHours
 from config.settings import Settings, demo_settings
-from strategies.indicators import OpeningRange, PositionStop, TrailingStop
+from strategies.indicators import OpeningRange, SessionVwap
 from strategies.opening_range import OpeningRangeBreakout
 from strategies.protocol import Holding, Signal
+from strategies.stops import MirroredStop, PositionStop, TrailingStop
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 HOURS = SessionHours(date(2013, 10, 7), OPEN, OPEN + timedelta(minutes=390))
@@ -109,6 +111,48 @@ def test_the_bar_that_ends_a_trade_is_the_one_that_pandas_finds(
             expected = (row.Index.to_pydatetime(), max(levels))
             break
     assert (stop.touch and (stop.touch.bar.start, stop.touch.stop)) == expected
+
+
+@patient
+@given(days(), st.integers(1, 40), st.integers(0, 59), st.decimals("0.0001", "0.05", places=4))
+def test_the_bar_that_ends_a_mirrored_position_is_the_one_that_pandas_finds(
+    day: pd.DataFrame, minutes: int, entered: int, fraction: Decimal
+) -> None:
+    since, until = OPEN + entered * MINUTE, OPEN + 50 * MINUTE
+    opening = OpeningRange(OPEN, OPEN + minutes * MINUTE)
+    stop = MirroredStop(since, until, opening, fraction)
+    for bar in bars_of(day):
+        opening.fold(bar)
+        stop.fold(bar)
+
+    held = day[(day.index >= since) & (day.index < until)]
+    before = held["low"].cummin().shift(1)  # the mark as it stood before each bar
+    range_high = day["high"][day.index < opening.end].max()
+    expected = None
+    for row, mark in zip(held.itertuples(), before, strict=True):
+        levels = [] if pd.isna(mark) else [int(mark) * TICK * (1 + fraction)]
+        if row.Index >= opening.end and not pd.isna(range_high):
+            levels.append(int(range_high) * TICK)
+        if levels and row.high * TICK >= min(levels):
+            expected = (row.Index.to_pydatetime(), min(levels))
+            break
+    assert (stop.touch and (stop.touch.bar.start, stop.touch.stop)) == expected
+
+
+@patient
+@given(days())
+def test_vwap_is_pandas_running_sums_of_typical_price_by_volume(day: pd.DataFrame) -> None:
+    vwap = SessionVwap()
+    traded = ((day["high"] + day["low"] + day["close"]) * day["volume"]).cumsum()
+    volume = day["volume"].cumsum()
+    for bar, sum_, units in zip(bars_of(day), traded, volume, strict=True):
+        vwap.fold(bar)
+        exact = Fraction(int(sum_), 3 * int(units)) * Fraction(TICK) if units else None
+        if exact is None:
+            assert vwap.value is None
+        else:
+            assert vwap.value is not None
+            assert Fraction(vwap.value) == round(exact, 6)
 
 
 @patient

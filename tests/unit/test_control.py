@@ -10,6 +10,7 @@ from aggregates.control import (
     Control,
     ControlAnswered,
     ControlRequested,
+    DefenseSwitched,
     Killed,
     KillReset,
     KillStarted,
@@ -19,6 +20,7 @@ from aggregates.control import (
     RequestControl,
     ResetKill,
     StartKill,
+    SwitchDefense,
 )
 
 AT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -116,3 +118,15 @@ def test_an_answer_needs_a_request(given: Any) -> None:
     answer = AnswerControl(**WHEN, action="stop", effect="done")
     given(Control()).when(Control.answer, answer).then()
     given(Control(), asked("stop")).when(Control.answer, answer).then(answered("stop"))
+
+
+def test_defense_mode_holds_through_everything_until_it_is_switched_off(given: Any) -> None:
+    on = DefenseSwitched(**THEN, active=True, reason="nerves")
+    case = given(Control(), on, STARTED, KILLED, KillReset(**THEN, reason="checked"))
+    assert case.aggregate.defense
+    case.when(Control.switch_defense, SwitchDefense(**WHEN, active=True, reason="again")).then()
+    case.when(Control.switch_defense, SwitchDefense(**WHEN, active=False, reason="calm"))
+    case.then(DefenseSwitched(**THEN, active=False, reason="calm"))
+    assert not case.aggregate.defense
+    blank = SwitchDefense(**WHEN, active=True, reason=" ")
+    given(Control()).when(Control.switch_defense, blank).refused("needs a reason")

@@ -33,6 +33,7 @@ from aggregates.order_messages import (
     RecordUnknownOutcome,
     RequestCancel,
 )
+from eventstore.codec import command_content
 
 D = Decimal
 AT = datetime(2013, 10, 7, 14, 0, tzinfo=UTC)
@@ -332,6 +333,32 @@ def test_an_order_that_makes_no_sense_is_refused(
 ) -> None:
     command = msgspec.structs.replace(INTEND, **change)
     given(Order("order-o1")).when(Order.intend, command).refused(words)
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (None, "does not say how much of it is held"), (D(0), "sleeve holds 0"),
+        (D("9.999999999"), "would sell 10 SPY, and the trading sleeve holds 9.999999999"),
+        (D(-10), "sleeve holds -10"),
+    ],
+)  # fmt: skip
+def test_nothing_is_sold_short(given: Any, held: Decimal | None, words: str) -> None:
+    """The sleeve must hold what is sold, to the last unit (M11)."""
+    sell = msgspec.structs.replace(INTEND, side="sell", held=held)
+    given(Order("order-o1")).when(Order.intend, sell).refused(
+        words, "Nothing was intended", "no short sales"
+    )
+
+
+@pytest.mark.parametrize("held", ["10", "10.000000001", "500"])
+def test_what_is_held_can_be_sold_and_the_event_says_nothing_of_it(given: Any, held: str) -> None:
+    sell = msgspec.structs.replace(INTEND, side="sell", held=D(held))
+    sold = given(Order("order-o1")).when(Order.intend, sell).event
+    assert (sold.side, sold.quantity) == ("sell", D(10))
+    assert "held" not in sold.__struct_fields__
+    later = msgspec.structs.replace(sell, held=D(11))  # asked again, it is the same command
+    assert command_content(later) == command_content(sell)
 
 
 def test_limit_and_stop_orders_carry_their_price(given: Any) -> None:

@@ -102,6 +102,6 @@ def test_what_trading_sells_of_a_renamed_security_is_posted(holdings_rig: Make) 
     assert id_of(rig.bot, "SCHX") == "XNYS:SCHD"
     (*_, intent) = exit_commands(
         rig.bot, order_id="x", day=rig.hours.day, at=rig.clock.now(), symbol="SCHX",
-        quantity=D(1), reason="test", inputs={},
+        quantity=D(1), held=D(1), reason="test", inputs={},
     )  # fmt: skip
     assert intent.instrument_id == "XNYS:SCHD"

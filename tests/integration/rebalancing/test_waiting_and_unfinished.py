@@ -11,6 +11,7 @@ import pytest
 
 from aggregates.capital import RecordWithdrawal
 from aggregates.errors import DomainError
+from aggregates.instrument import RegisterInstrument
 from aggregates.order_messages import IntendOrder
 from brokers.port import BrokerUnavailable
 from runtime import rebalance_now, rebalancing
@@ -260,6 +261,24 @@ def test_what_an_open_purchase_may_take_cannot_be_drawn(holdings_rig: Make) -> N
     rig.bot.dispatch(at_market, command_id="o2")
     with pytest.raises(DomainError, match="no price says what it takes"):
         drawn(rig, "1")
+
+
+def test_an_open_purchase_of_puts_takes_a_hundred_times_its_price(holdings_rig: Make) -> None:
+    rig, put = uneven(holdings_rig), "ALFA260313P00097000"
+    now: dict[str, Any] = {"at": rig.clock.now(), "effective_date": rig.hours.day}
+    rig.bot.dispatch(
+        RegisterInstrument(
+            **now, symbol=put, name=put, kind="option", currency="USD", exchange="XNYS",
+            multiplier=100,
+        ),
+        IntendOrder(
+            **now, order_id="o1", bot_identity=rig.bot.identity, instrument_id=f"XNYS:{put}",
+            symbol=put, sleeve="trading", side="buy", order_type="limit", quantity=D(2),
+            limit_price=D("5.00"), strategy="OPEN", reason="test",
+        ),
+        command_id="o1",
+    )  # fmt: skip
+    assert "beside 1,011.00 USD for purchases under way" in drawn(rig, "89000")
 
 
 # The float's target is one figure

@@ -186,6 +186,7 @@ class Desktop:
                 bot_identity=self.bot.identity, instrument_id="XNYS:ALFA", symbol="ALFA",
                 sleeve="trading", side="sell" if side == "sell" else "buy", order_type="market",
                 quantity=Decimal(quantity), strategy="OPEN", reason="a test",
+                held=Decimal(quantity),
             ),
             command_id=f"decide:{order_id}",
         )  # fmt: skip

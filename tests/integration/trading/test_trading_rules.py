@@ -114,4 +114,4 @@ def test_phases_run_once_in_order_and_say_what_they_did(day: Day) -> None:
     assert started == ["open", "holdings", "mid", "close", "universe"]
     ended = {p.phase: p.change for p in report.phases if p.change.startswith("ended")}
     assert ended["open"] == "ended: flat"
-    assert "no MID strategy" in ended["mid"]
+    assert "STRAT_MID_ENABLED is false" in ended["mid"]

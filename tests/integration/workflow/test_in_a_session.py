@@ -27,7 +27,7 @@ def test_the_workflow_runs_ten_minutes_after_the_open_phase_and_the_books_agree_
     play(rig)
     said = play(rig, 1)
     assert "tax: 20 % of 1,234.56 = 246.91" in said["holdings"]
-    assert said["mid"] == "nothing to do: no MID strategy is installed"
+    assert said["mid"] == "disabled: STRAT_MID_ENABLED is false; nothing was judged"
     feed = rig.bot.views.feed
     ended = feed.page(topics=("Session.PhaseEnded",), limit=99)
     opened = next(row for row in ended if feed.event(row).effective_date == rig.hours.day)
@@ -46,7 +46,8 @@ def test_after_every_session_the_float_is_checked_where_the_setting_says_so(
     said = play(rig)
     assert tuple(rig.steps) == (*STEPS, "float after mid", "float after close")
     assert said["mid"] == (
-        "nothing to do: no MID strategy is installed; float 100,000.00 is at or above the target"
+        "disabled: STRAT_MID_ENABLED is false; nothing was judged; "
+        "float 100,000.00 is at or above the target"
     )
 
 

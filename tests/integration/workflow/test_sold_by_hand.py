@@ -124,6 +124,7 @@ def test_a_sale_waits_for_orders_of_its_symbol_that_may_still_fill(rig: Any) -> 
     ours = IntendOrder(
         **when, **terms, order_id="ours", bot_identity=rig.bot.identity, sleeve="holdings",
         instrument_id="XNYS:SCHD", strategy="HOLDINGS", context="top-up", reason="test",
+        held=D(20),
     )  # fmt: skip
     rig.bot.dispatch(ours, command_id="ours")
     known_as = client_order_id(rig.bot.identity, "ours")

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
 
 import msgspec
 
-from aggregates.base import Command
 from aggregates.errors import DomainError
 from aggregates.market import MINUTE, Bar
-from aggregates.order_messages import IntendOrder, RecordSubmission
-from aggregates.session import Decide, Decided, Outcome, Session, Verdict, session_stream
+from aggregates.occ import occ_terms
+from aggregates.session import Outcome
 from brokers.port import BrokerUnavailable, OutcomeUnknown
+from runtime.bearish_choice import BearishChoice, quote_of
 from runtime.bootstrap import Bot
+from runtime.decisions import Decisions
 from runtime.desk import Desk
 from runtime.entries import Entries
 from runtime.flatten import Flatten
 from runtime.guard import Guard, KillAsked, KillOrder
 from runtime.health import Health
-from runtime.instruments import id_of
 from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices
 from runtime.outbox import Outbox
-from runtime.reconciliation import Reconciler
+from strategies.bearish import Instrument, NoInstrument
 from strategies.protocol import Holding, Signal, Strategy, minute_of
 
 LISTEN = timedelta(seconds=1)  # how often news of open orders is looked at between two minutes
@@ -33,29 +32,40 @@ OVERDUE = timedelta(minutes=5)  # after the end of monitoring: what is held stil
 MARK_EVERY_MINUTES = 15  # how often open positions are valued for the equity curve
 # An order waits for the ledger alone. Pages read by themselves what the views on disk lack.
 VIEWS_EVERY_MINUTES = 60
+LIMIT_LIVES = timedelta(minutes=3)  # an entry with a limit that nobody sold at is taken back
+ENTRIES = ("entry", "bearish")
 
 
-class OpenPhase:
-    """Runs one strategy over one session. ``step`` can be repeated: what is done stays done."""
+class StrategyPhase:
+    """Runs one strategy over its part of a session; ``name`` is the phase's.
+
+    ``step`` can be repeated: what is done stays done. ``health`` is the session's own.
+    """
 
     def __init__(
         self,
+        name: str,
         bot: Bot,
         desk: Desk,
         outbox: Outbox,
         strategy: Strategy,
         symbols: tuple[str, ...],
         guard: Guard,
-        reconciler: Reconciler,
+        health: Health,
     ) -> None:
+        self._name = name
         self._bot, self._desk, self._outbox, self._strategy = bot, desk, outbox, strategy
-        self._symbols, self._guard = symbols, guard
-        self._day = desk.hours.day
-        self._session = bot.store.load(Session, session_stream(self._day.isoformat()))
-        self._health = Health(bot, desk, outbox, reconciler)
+        watched = {desk.underlyings[s] for s in desk.holdings() if s in desk.underlyings}
+        self._symbols, self._guard, self._health = (
+            tuple(sorted({*symbols, *watched})),
+            guard,
+            health,
+        )
+        self._decisions = Decisions(bot, desk, outbox, strategy.name)
+        self._bearish = BearishChoice(bot, desk, strategy.name)
         self._judge = Entries(bot, desk, strategy, self._health)
         self._flatten = Flatten(bot, desk, outbox)
-        self._bars_until = dict.fromkeys(symbols, desk.hours.open)
+        self._bars_until = dict.fromkeys(self._symbols, desk.hours.open)
 
     def run(self) -> str:
         """Trade until monitoring is over and nothing is held; returns the outcome in words.
@@ -73,11 +83,12 @@ class OpenPhase:
             now = max(now + MINUTE, minute_of(self._bot.clock.now()))
         else:
             self._wait_until(hours.close)
-            self.last_reports(hours.close)
+            self._reports()
         if left := self._flatten.look():  # the broker's own word, not our books
             return f"not flat: {'; '.join(map(str, left))}"
-        # STRAT_OPEN_ENABLED=false: signals were judged and recorded, nothing was bought.
-        return "flat" if self._bot.settings.STRAT_OPEN_ENABLED else "disabled: judged, not traded"
+        # STRAT_…_ENABLED=false: signals were judged and recorded, nothing was bought.
+        on = getattr(self._bot.settings, f"STRAT_{self._strategy.name}_ENABLED")
+        return "flat" if on else "disabled: judged, not traded"
 
     def _wait_until(self, minute: datetime) -> None:
         """Until a minute's bars can be there: some brokers have them a little later. While orders
@@ -103,22 +114,12 @@ class OpenPhase:
         self._outbox.settle_open()
         self._outbox.read_states()
 
-    def block_entries(self, reason: str) -> None:
-        """For the rest of this process; exits go on."""
-        self._health.failed_check = reason
-
-    def last_reports(self, close: datetime) -> None:
-        """After the close: fills and expiries of the last minutes, the last bars."""
-        self._outbox.read_fills()
-        self._outbox.settle_open()
-        self._outbox.read_states()
-        self._fold_bars(close)
-
     def step(self, now: datetime) -> None:
         """One minute: reports, bars, exits, entries, marks. Raises KillAsked."""
         self._reports()
         self._health.look(now)
         self._fold_bars(now)
+        self._quote_instruments()
         if breach := loss_breached(self._desk, self._bot.settings):
             raise KillAsked(KillOrder("loss", breach))
         self._exits(now)
@@ -129,7 +130,7 @@ class OpenPhase:
             mark_prices(self._bot, self._desk, now, "interval")
         if now.minute % VIEWS_EVERY_MINUTES == 0:
             self._bot.views.catch_up()
-        self._guard.tell("open", self._desk)
+        self._guard.tell(self._name, self._desk)
 
     def _fold_bars(self, now: datetime) -> None:
         """What a broker that does not answer has not told comes with its next answer."""
@@ -148,11 +149,20 @@ class OpenPhase:
             self._strategy.on_bar(bar)
             self._desk.bars[bar.symbol] = bar
 
+    def _quote_instruments(self) -> None:
+        """What is held on another symbol's weakness is worth its bid: options have few trades."""
+        if not self._desk.underlyings:
+            return
+        for symbol in self._desk.symbols & self._desk.underlyings.keys():
+            if (quote := quote_of(self._bot.broker, symbol)) is not None:
+                self._desk.quotes[symbol] = quote
+
     # -- exits -----------------------------------------------------------------------------
 
     def _exits(self, now: datetime) -> None:
         if self._strategy.finished(now):
             self._cancel_entries(None, "end of monitoring")
+        self._take_back_limits(now)
         holdings, carried = self._desk.holdings(), self._desk.carried
         watched = {s: h for s, h in holdings.items() if s not in carried}
         left_over = [
@@ -178,6 +188,13 @@ class OpenPhase:
             if order.terms.side == "buy" and not order.cancel_requested:
                 self._outbox.cancel(order, reason)
 
+    def _take_back_limits(self, now: datetime) -> None:
+        for order in self._desk.open_orders() if self._desk.underlyings else ():
+            is_entry = order.terms.order_type == "limit" and order.terms.side == "buy"
+            late = now - order.terms.occurred_at > LIMIT_LIVES
+            if is_entry and late and not order.cancel_requested:
+                self._outbox.cancel(order, "not filled at its limit")
+
     def _sell(self, signal: Signal, now: datetime) -> None:
         """What both sides know of: units that the broker does not hold for trading would be sold
         short, or out of the long-term holdings. Not known is not sold: a minute later it is asked
@@ -190,36 +207,52 @@ class OpenPhase:
         if quantity > 0:
             inputs = signal.inputs | {"quantity": f"{quantity:f}"}
             exit_ = msgspec.structs.replace(signal, inputs=inputs)
-            self._decide(exit_, now, self._bot.clock.now(), "taken", quantity=quantity)
+            at = self._bot.clock.now()
+            self._decisions.record(exit_, now, at, "taken", quantity=quantity)
 
     # -- entries ---------------------------------------------------------------------------
 
     def _entries(self, now: datetime) -> None:
-        # a symbol that was carried over is sold today and not bought again
-        signals = self._strategy.entries(now, self._judged() | self._desk.carried)
+        # a symbol that was carried over, or stands for another's weakness, is not bought as well
+        taken_up = self._desk.carried | self._desk.underlyings.keys()
+        signals = self._strategy.entries(now, self._decisions.judged() | taken_up)
         if signals:
-            self._decisions()  # what others decided meanwhile counts
-            judged = self._judged()
+            self._decisions.all()  # what others decided meanwhile counts
+            judged = self._decisions.judged()
             signals = [signal for signal in signals if signal.symbol not in judged]
         for signal in signals:
             if signal.kind == "entry":
                 self._enter(signal, now)
+            elif signal.kind == "bearish" and not self._bearish.disabled:
+                self._enter_on_weakness(signal, now)
             else:
-                # weakness without an instrument, or no range: judged and said, nothing is ordered
+                # weakness on which nothing is bought, or no range: judged and said
                 outcome: Outcome = "no_instrument" if signal.kind == "bearish" else "no_trade"
-                self._decide(signal, now, self._bot.clock.now(), outcome)
+                self._decisions.record(signal, now, self._bot.clock.now(), outcome)
 
-    def _enter(self, signal: Signal, now: datetime) -> None:
+    def _enter_on_weakness(self, signal: Signal, now: datetime) -> None:
+        chosen = self._bearish.choose(signal, self._bot.clock.now())
+        signal = msgspec.structs.replace(signal, inputs=signal.inputs | chosen.inputs)
+        if isinstance(chosen, NoInstrument):
+            signal = msgspec.structs.replace(signal, reason=f"bearish, {chosen.reason}")
+            self._decisions.record(signal, now, self._bot.clock.now(), "no_instrument")
+            return
+        self._bot.views.catch_up_ledger()  # it may have been registered just now
+        self._enter(signal, now, chosen)
+
+    def _enter(self, signal: Signal, now: datetime, instrument: Instrument | None = None) -> None:
         try:
-            self._judge_and_decide(signal, now)
+            self._judge_and_decide(signal, now, instrument)
         except DomainError:  # a stop, a kill or a difference came between verdict and intent
-            self._judge_and_decide(signal, now)
+            self._judge_and_decide(signal, now, instrument)
 
-    def _judge_and_decide(self, signal: Signal, now: datetime) -> None:
-        decisions = self._decisions()
-        entered = sum(d.kind == "entry" and d.outcome == "taken" for d in decisions)
-        judged = self._judge.judge(signal, entered)
-        self._decide(
+    def _judge_and_decide(
+        self, signal: Signal, now: datetime, instrument: Instrument | None
+    ) -> None:
+        decisions = self._decisions.all()
+        entered = sum(d.kind in ENTRIES and d.outcome == "taken" for d in decisions)
+        judged = self._judge.judge(signal, entered, instrument)
+        self._decisions.record(
             msgspec.structs.replace(signal, inputs=signal.inputs | judged.inputs),
             now,
             judged.at,
@@ -227,84 +260,14 @@ class OpenPhase:
             quantity=judged.quantity,
             verdicts=judged.verdicts,
             decided_before=len(decisions),
-        )
-
-    # -- recording -------------------------------------------------------------------------
-
-    def _judged(self) -> set[str]:
-        """Symbols whose first signal was judged, as far as the session was read."""
-        decided = self._session.decided.values()
-        return {d.symbol for d in decided if d.kind not in ("exit", "disabled")}
-
-    def _decisions(self) -> Collection[Decided]:
-        """All of the session, other strategies' among them."""
-        self._bot.store.follow(self._session)
-        return self._session.decided.values()
-
-    def _decide(
-        self,
-        signal: Signal,
-        now: datetime,
-        at: datetime,
-        outcome: Outcome,
-        *,
-        quantity: Decimal = Decimal(0),
-        verdicts: tuple[Verdict, ...] = (),
-        decided_before: int | None = None,
-    ) -> None:
-        """Record the decision and, when taken, the order's intent in the same batch; then send.
-
-        An order that the pace admits is recorded as submitted with it: nothing waits between."""
-        decision_id = f"{self._day}-{signal.strategy}-{signal.symbol}-{signal.kind}-{now:%H%M}"
-        taken = outcome == "taken"
-        commands: list[Command] = [
-            Decide(
-                at=at,
-                effective_date=self._day,
-                decision_id=decision_id,
-                strategy=signal.strategy,
-                symbol=signal.symbol,
-                kind=signal.kind,
-                outcome=outcome,
-                reason=signal.reason,
-                inputs=signal.inputs,
-                verdicts=verdicts,
-                order_id=decision_id if taken else None,
-                decided_before=decided_before,
-            )
-        ]
-        admitted = False
-        if taken:
-            intent = self._intent(signal, at, decision_id, quantity)
-            commands.append(intent)
-            if admitted := self._outbox.admits(intent.side):
-                submission = RecordSubmission(at=at, effective_date=self._day, order_id=decision_id)
-                commands.append(submission)
-        self._bot.dispatch(*commands, command_id=f"decide:{decision_id}", correlation=decision_id)
-        if taken:
-            self._outbox.send(decision_id, admitted=admitted)
-
-    def _intent(
-        self, signal: Signal, at: datetime, order_id: str, quantity: Decimal
-    ) -> IntendOrder:
-        return IntendOrder(
-            at=at,
-            effective_date=self._day,
-            order_id=order_id,
-            bot_identity=self._bot.identity,
-            instrument_id=id_of(self._bot, signal.symbol),
-            symbol=signal.symbol,
-            sleeve="trading",
-            side="sell" if signal.kind == "exit" else "buy",
-            order_type="market",
-            quantity=quantity,
-            strategy=signal.strategy,
-            reason=signal.reason,
+            instrument=instrument,
         )
 
 
 def _left_over(strategy: str, held: Holding) -> Signal:
-    """The exit of what an earlier session could not sell: due from the open on."""
+    """The exit of what an earlier session could not sell: due from the open on. Of an option it
+    says on which day it expires."""
+    option = occ_terms(held.symbol)
     return Signal(
         strategy=strategy,
         symbol=held.symbol,
@@ -315,6 +278,7 @@ def _left_over(strategy: str, held: Holding) -> Signal:
         inputs={
             "quantity": format(held.quantity, "f"),
             "average_price": format(held.average_price, "f"),
+            **({"expires": option.expiry.isoformat()} if option else {}),
         },
     )
 
