@@ -1,5 +1,5 @@
-"""Start, stop, kill, and the reset of a kill: asked for here, taken up by whoever trades. And the
-word of an admin on a difference between books and broker.
+"""Start, stop, kill, and the reset of a kill: asked for here, taken up by whoever trades. Defense
+mode by hand, and the word of an admin on a difference between books and broker.
 
 A page only asks (runtime/control.py): the request is an event, and entries are blocked from it on.
 Whether anything came of it, the events that answer say.
@@ -14,7 +14,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from aggregates.base import Command
-from aggregates.control import Action, ResetKill
+from aggregates.control import Action, ResetKill, SwitchDefense
 from aggregates.errors import DomainError
 from aggregates.reconciliation import AcceptDifference, Difference
 from config.clock import local_date
@@ -96,6 +96,23 @@ def reset() -> Answer:
     return redirect(url_for("day.today"), 303)
 
 
+@pages.route("/defense", methods=["GET", "POST"])
+def defense() -> Answer:
+    """Defense mode by hand: it holds from the next entry on, until it is switched off here."""
+    if request.method == "GET":
+        return _page("control_defense.html", {})
+    active, reason = _typed("active") == "on", _typed("reason")
+    faults = {} if reason else {"reason": "A reason is needed; it is kept for good"}
+    if len(reason) > LONGEST:
+        faults = {"reason": f"At most {LONGEST} characters"}
+    if faults:
+        return _page("control_defense.html", faults), 422
+    _record("defense", SwitchDefense, active=active, reason=reason)
+    now = "on" if active else "off"
+    notice(f"Defense mode is switched {now}; that holds from the next entry on.")
+    return redirect(url_for("day.today"), 303)
+
+
 @pages.route("/difference", methods=["GET", "POST"])
 def difference() -> Answer:
     """An open difference between books and broker, accepted by who knows why it is right.
@@ -148,7 +165,7 @@ def _record(form: str, kind: type[Command], **fields: Any) -> None:
         kind(at=now, effective_date=local_date(now, frame().zone), **fields),
         actor=actor(),
         command_id=command_id(f"control-{form}"),
-        correlation="control" if form == "reset" else "reconciliation",
+        correlation="reconciliation" if form == "difference" else "control",
     )
 
 

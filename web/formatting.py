@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask
 from markupsafe import Markup, escape
 
+from aggregates.occ import occ_terms
 from config.clock import utc_to_local
 from web.frame import frame
 from web.names import who
@@ -45,6 +46,8 @@ SUMMARIES = {
     "Instrument.Registered": "{symbol} · {name}",
     "Instrument.Renamed": "{symbol_before} becomes {symbol}",
     "Instrument.Split": "{symbol}: {new_units} for {old_units}",
+    "InverseEtfs.Mapped": "{underlying} → {etf} × {leverage} · {reason}",
+    "InverseEtfs.Unmapped": "{underlying}: {etf} taken out · {reason}",
     "Order.Intended": "{side} {quantity} {symbol} · {order_type} · {reason}",
     "Order.Submitted": "{order_id}",
     "Order.Accepted": "{order_id} as {broker_order_id}",
@@ -54,6 +57,11 @@ SUMMARIES = {
     "Order.Rejected": "{order_id}: {reason}",
     "Order.Expired": "{order_id}: {unfilled_quantity} left",
     "Order.OutcomeUnknown": "{order_id}: {reason}",
+    "Screen.UniverseRebuilt": "from {source}: {looked_at} looked at",
+    "Screen.UniverseNotRebuilt": "from {source}: {reason}",
+    "Screen.CandidatesChosen": "{strategy} from {source}, {mode}: {looked_at} looked at · {said}",
+    "Blocklist.Blocked": "{symbol} · {reason}",
+    "Blocklist.Unblocked": "{symbol} · {reason}",
     "Session.Opened": "{label}",
     "Session.PhaseStarted": "{phase}",
     "Session.PhaseEnded": "{phase}: {outcome}",
@@ -67,6 +75,7 @@ SUMMARIES = {
     "Control.KillStepDone": "{step}: {detail}",
     "Control.Killed": "trading is flat: {flat}",
     "Control.KillReset": "{reason}",
+    "Control.DefenseSwitched": "active: {active}; {reason}",
     "Reconciliation.Gone": "{difference_id}",
     "Reconciliation.Accepted": "{difference_id} · {amount} · {reason}",
     "Reconciliation.NotKnown": "{occasion}: {reason}",
@@ -228,9 +237,15 @@ def counted(number: int, one: str, more: str = "") -> str:
     return f"{number:,d} {one if number == 1 else more or one + 's'}"
 
 
+def option_words(symbol: str) -> str:
+    """What a put's symbol says: "66 put, 3 Apr 2026"; empty for anything else."""
+    terms = occ_terms(symbol)
+    return f"{terms.strike:f} {terms.right}, {short_day(terms.expiry)}" if terms else ""
+
+
 FILTERS = (
     money, grouped, units, price, count, utc_text, local_text, when, at_time, stamp, long_day,
-    short_day, short_hash, span, words, pretty, sentences, counted,
+    short_day, short_hash, span, words, pretty, sentences, counted, option_words,
 )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "control.stop": OPERATORS,
     "control.kill": OPERATORS,
     "control.reset": ADMIN,
+    "control.defense": OPERATORS,
     "control.difference": ADMIN,
     # what is shown of the day, the books and their history
     "day.today": EVERYBODY,
@@ -106,6 +107,13 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "rebalancing.ask": OPERATORS,
     "rebalancing.ask_for_top_up": OPERATORS,
     "rebalancing.take_back": OPERATORS,
+    # what is looked at, and what is blocked: everybody reads, who runs the bot blocks
+    "screens.show": EVERYBODY,
+    "screens.universe": EVERYBODY,
+    "blocklist.show": EVERYBODY,
+    "screens.test": OPERATORS,
+    "blocklist.block": OPERATORS,
+    "blocklist.unblock": OPERATORS,
     "history.events": EVERYBODY,
     "history.event": EVERYBODY,
     # what is no secret of the settings is read by everybody; an admin changes
@@ -115,6 +123,11 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "settings.review": ADMIN,
     "settings.edit": ADMIN,
     "settings.save": ADMIN,
+    # what is bought on weakness: everybody reads, who runs the bot maps funds
+    "bearish.show": EVERYBODY,
+    "bearish.put": OPERATORS,
+    "bearish.take_out": OPERATORS,
+    "mails.show": ADMIN,
     # the keys: places and public halves, and what renews them
     "keys.show": ADMIN,
     "keys.introduction": ADMIN,

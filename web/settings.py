@@ -44,6 +44,7 @@ from web.shared import shared
 pages = Blueprint("settings", __name__, url_prefix="/settings")
 Answer = str | tuple[str, int] | Response
 RESTART = frozenset(name for name, key in KEYS.items() if key.restart)
+AT_ONCE = frozenset(name for name in KEYS if name.startswith(("SMTP_", "NOTIFY_ON_")))
 SAVED = "The settings are saved; all keys and encrypted secrets were renewed with them."
 
 
@@ -231,6 +232,7 @@ def _difference(
         changes=[worded(c) for c in changes],
         keys=KEYS,
         restart_keys=RESTART,
+        at_once=AT_ONCE,
         hidden=hidden_of(asked),
         reason=reason,
         fault=fault,

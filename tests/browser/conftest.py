@@ -184,7 +184,7 @@ class Sample:
         self.do(
             IntendOrder, order_id=order_id, bot_identity=IDENTITY, instrument_id=f"XNYS:{symbol}",
             symbol=symbol, sleeve="trading", side=side, order_type="market", quantity=D(quantity),
-            strategy="OPEN", reason="signal", correlation=thread,
+            strategy="OPEN", reason="signal", correlation=thread, held=D(quantity),
         )  # fmt: skip
         self.do(RecordSubmission, order_id=order_id, correlation=thread)
         self.do(

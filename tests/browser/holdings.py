@@ -73,6 +73,7 @@ class Held:
             IntendOrder, order_id=order_id, bot_identity="ACME_USA_SIM_01",
             instrument_id=f"XNYS:{symbol}", symbol=symbol, sleeve="holdings", side=side,
             order_type="market", quantity=D(quantity), strategy="", reason="reinvestment",
+            held=D(quantity),
         )  # fmt: skip
         self.trading.do(RecordSubmission, order_id=order_id)
         self.trading.fill(order_id, quantity, price)

@@ -224,10 +224,10 @@ def test_unknown_fields_are_refused(setup: Setup) -> None:
 # Tests on the spot
 
 
-def test_a_broker_without_a_connection_is_refused_in_words(setup: Setup) -> None:
-    access = {"IBKR_ACCOUNT": "DU1234567"}
+def test_a_gateway_that_is_not_there_is_said_in_words(setup: Setup) -> None:
+    access = {"IBKR_ACCOUNT": "DU1234567", "IBKR_PORT": "1"}
     words = setup.step("broker", 200, go="test", BROKER_NAME="IBKR", IBKR_ENABLED="true", **access)
-    assert "This version has no connection to it yet" in words
+    assert "refused" in words
     setup.all_steps()
     words = setup.get("/setup/summary")
     assert "A test has failed" in words
