@@ -202,6 +202,11 @@ class LedgerQueries:
     def count_entries(self, as_of: AsOf = NOW) -> int:
         return self._points.count_entries(as_of)
 
+    def newest_entry(self) -> int:
+        """The transaction id of the newest entry, 0 before there is one."""
+        (found,) = self._c.execute("SELECT MAX(transaction_id) FROM entries").fetchone()
+        return found or 0
+
     def register(
         self,
         account: str,

@@ -17,7 +17,7 @@ from aggregates.chart_of_accounts import ROLES
 from aggregates.chart_rules import PURSE_ROLES
 from aggregates.instrument import InstrumentRegistered, InstrumentSplit
 from aggregates.money import QUANTITY_SCALE, divide_half_even, exponent, minor_units
-from aggregates.order_messages import OrderFilled
+from aggregates.order_messages import EXPIRED, OrderFilled
 from aggregates.session import (
     Decided,
     PhaseEnded,
@@ -174,11 +174,12 @@ class Performance(Projection):
         if trade.sold != trade.bought:
             return
         del self._state.trades[key]
+        expired = "expired worthless" if e.context == EXPIRED else ""  # nobody decided that
         self._insert(
             "trades", row, e, e.strategy, e.symbol, trade.entry_at, now, trade.bought,
             _average(trade.bought_value, trade.bought), _average(trade.sold_value, trade.sold),
             trade.costs, trade.cash, trade.fills,
-            self._state.exit_reasons.pop(f"{e.strategy}/{e.symbol}", ""),
+            self._state.exit_reasons.pop(f"{e.strategy}/{e.symbol}", expired),
         )  # fmt: skip
 
     # -- the day ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aggregates.base import Command
+from aggregates.blocklist import BlockSymbol, UnblockSymbol
 from aggregates.books import AdoptRules, ClosePeriod, ExpectBooks, OpenBooks, ReverseEntry
 from aggregates.capital import (
     Earmark,
@@ -45,6 +46,7 @@ from aggregates.control import (
     RequestControl,
     ResetKill,
     StartKill,
+    SwitchDefense,
 )
 from aggregates.holdings import AllocateGains, IntendBatch, RecordStep
 from aggregates.holdings_plan import DEFAULT_PLAN, RollBackPlan, SavePlan
@@ -55,6 +57,7 @@ from aggregates.holdings_requests import (
     StartRequest,
 )
 from aggregates.instrument import RecordSplit, RegisterInstrument, RenameInstrument
+from aggregates.inverse_etfs import MapInverseEtf, UnmapInverseEtf
 from aggregates.keys import IntroduceSigner, RecordRotation, RenewKeys
 from aggregates.order_messages import (
     IntendOrder,
@@ -75,6 +78,7 @@ from aggregates.reconciliation import (
     RecordDifferences,
     RecordNotKnown,
 )
+from aggregates.screen import RecordCandidates, RecordUniverse, RecordUniverseKept, Rejected
 from aggregates.session import (
     CloseSession,
     Decide,
@@ -146,7 +150,7 @@ def intent(order_id: str, side: str, quantity: str) -> Command:
     return of(
         IntendOrder, order_id=order_id, bot_identity=IDENTITY, instrument_id="XNYS:SPY",
         symbol="SPY", sleeve="trading", side=side, order_type="market",
-        quantity=Decimal(quantity), strategy="OPEN", reason="test",
+        quantity=Decimal(quantity), strategy="OPEN", reason="test", held=Decimal(quantity),
     )  # fmt: skip
 
 
@@ -219,6 +223,9 @@ def _batches() -> Iterator[Sequence[Command]]:
     yield [money(RecordWithdrawal, "draw", "250.00")]
     yield [of(RecordSplit, instrument_id="XNYS:SPY", new_units=3, old_units=1)]
     yield [of(RenameInstrument, instrument_id="XNYS:SPY", symbol="SPX")]
+    mapping = {"underlying": "SPY", "reason": "test"}
+    yield [of(MapInverseEtf, etf="SH", leverage=Decimal(1), seen=0, **mapping)]
+    yield [of(UnmapInverseEtf, seen=1, **mapping)]
     # late: bought before everything, so both sales are re-costed; then a sale is undone
     yield [intent("o5", "buy", "2"), fill("o5", 1, "2", "55.55", date(2023, 12, 29))]
     yield [of(ReverseEntry, reversed_position=23, reason="the broker withdrew it")]
@@ -341,6 +348,24 @@ def _safety() -> Iterator[Sequence[Command]]:
     yield [of(RecordDifferences, differences=(cash,), **at_start), compared]
     yield [of(AcceptDifference, difference_id="cash:USD", amount="-1", reason="test")]
     yield [of(RecordNotKnown, reason="no answer", **at_start)]
+    yield [of(SwitchDefense, active=True, reason="test")]
+    yield [of(SwitchDefense, active=False, reason="test")]
+
+
+def _screens() -> Iterator[Sequence[Command]]:
+    """A universe that could not be made, then one, candidates of it, and a symbol blocked."""
+    yield [of(RecordUniverseKept, source="FINNHUB", reason="no answer")]
+    low = Rejected(why="price: not known", count=1, symbols=("QQQ",))
+    seen = {"source": "FINNHUB", "looked_at": 2, "symbols": ("SPY",), "rejected": (low,)}
+    yield [of(RecordUniverse, mode="after-hours", facts="0" * 64, **seen)]
+    yield [
+        of(
+            RecordCandidates, strategy="OPEN", mode="pre-market", universe=DAY, facts="1" * 64,
+            said="", **seen,
+        )
+    ]  # fmt: skip
+    yield [of(BlockSymbol, symbol="QQQ", reason="test", seen=0)]
+    yield [of(UnblockSymbol, symbol="QQQ", reason="test", seen=1)]
 
 
 def _asks() -> Iterator[Sequence[Command]]:
@@ -353,6 +378,7 @@ def _asks() -> Iterator[Sequence[Command]]:
     yield from _requests(sum(map(len, [*books, *edits, *holdings])))
     yield from _people()
     yield from _safety()
+    yield from _screens()
 
 
 ASKS = [Ask(f"ask:{n}", tuple(batch)) for n, batch in enumerate(_asks())]

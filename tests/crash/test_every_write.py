@@ -34,9 +34,11 @@ PLAN = plan_of(None, DAY, DAY, ("EKHO",), seed=288)  # the first seed whose day 
 OF_REBUILD = {"rebuild.folded", "rebuild.synced"}
 # those of test_kill_rotation.py, of the set-up, of test_kill_switch_killed.py,
 # test_holdings_killed.py and test_kill_rebalance.py: a demo has no vault, nobody kills it, and it
-# plans no holdings; there, and where the pace holds an order back, an intent stands alone
+# plans no holdings; there, and where the pace holds an order back, an intent stands alone; those of
+# alerts, which are main's, are integration/alerts/test_mail_trouble.py's
 ELSEWHERE = (
-    "vault.", "custody.", "provisioning.", "kill.", "holdings.", "rebalance.", "outbox.intended"
+    "vault.", "custody.", "provisioning.", "kill.", "holdings.", "rebalance.", "outbox.intended",
+    "alerts.",
 )  # fmt: skip
 OF_VAULT = {s for s in STEPS if s.startswith(ELSEWHERE)}
 OF_FOLDING = {"projection.fold.rows_written", "projection.fold.tracked"}  # a rebuild's too
