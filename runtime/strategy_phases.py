@@ -121,12 +121,13 @@ class StrategyPhases:
             phase, self._bot, self._desk, self._outbox, strategy, symbols, self._guard, self._health
         ).run()
 
-    def last_reports(self) -> None:
-        """After the close: fills and expiries of the last minutes, and the last bars."""
+    def last_reports(self, symbols: Sequence[str]) -> None:
+        """After the close: fills and expiries of the last minutes, and the last bars of ``symbols``
+        and of whatever else was watched."""
         take_reports(self._outbox)
         desk, broker = self._desk, self._bot.broker
-        symbols = {*self._symbols_of("OPEN"), *desk.bars, *(desk.symbols - desk.underlyings.keys())}
-        for symbol in sorted(symbols):
+        held = desk.symbols - desk.underlyings.keys()
+        for symbol in sorted({*symbols, *desk.bars, *held}):
             known = desk.bars.get(symbol)
             since = known.end if known else desk.hours.open
             with suppress(BrokerUnavailable):

@@ -237,7 +237,7 @@ class Day:
         for _ in range(SETTLE_MINUTES):
             moment = max(moment, self._bot.clock.now())
             self._wait_until(moment)
-            self._strategies.last_reports()
+            self._strategies.last_reports(self._symbols)
             if not self._desk.open_orders() and settle_day(self._bot, self._desk, self._reconciler):
                 return
             moment += MINUTE
