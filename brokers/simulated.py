@@ -180,11 +180,9 @@ class SimulatedBroker:
             self._store.cancel(client_order_id, now)
 
     def quote(self, symbol: str) -> Quote | None:
-        self._check_symbol(symbol)
         return self._source(symbol).quote(symbol, self._catch_up())
 
     def bars(self, symbol: str, start: datetime, end: datetime) -> Sequence[Bar]:
-        self._check_symbol(symbol)
         return self._source(symbol).bars(symbol, start, end, self._catch_up())
 
     def option_chain(self, underlying: str, first: date, last: date) -> Sequence[OptionContract]:
@@ -262,8 +260,16 @@ class SimulatedBroker:
                 self._store.expire_position(held.symbol, terms.expiry, paid.minor)
 
     def _source(self, symbol: str) -> KnownMarket | SimulatedOptions:
-        """Where bars and quotes of the symbol come from."""
-        return self._market if symbol in self._market.symbols else self._options
+        """Where bars and quotes of the symbol come from. Raises BrokerError for one of neither."""
+        market = self._market
+        if symbol in market.symbols:
+            return market
+        if self._options.terms(symbol) is None:
+            raise BrokerError(
+                f"{symbol} is not in the market data. Nothing was guessed; trade one of "
+                f"{', '.join(market.source.symbols())}."
+            )
+        return self._options
 
     def _multiplier(self, symbol: str) -> int:
         return 1 if symbol in self._market.symbols else MULTIPLIER
@@ -351,13 +357,6 @@ class SimulatedBroker:
         if (bar := self._source(symbol).last_bar(symbol, now)) is None:
             raise OrderRefused("no_price", f"No price of {symbol} is known yet; wait for one.")
         return to_scaled(bar.close, PRICE_SCALE, "price")
-
-    def _check_symbol(self, symbol: str) -> None:
-        if symbol not in self._market.symbols and self._options.terms(symbol) is None:
-            raise BrokerError(
-                f"{symbol} is not in the market data. Nothing was guessed; trade one of "
-                f"{', '.join(self._market.source.symbols())}."
-            )
 
 
 def _minute_of(moment: datetime) -> datetime:

@@ -13,7 +13,7 @@ from aggregates.market import MINUTE, Bar
 from aggregates.occ import occ_terms
 from aggregates.session import Outcome
 from brokers.port import BrokerUnavailable, OutcomeUnknown
-from runtime.bearish_choice import BearishChoice, quote_of
+from runtime.bearish_choice import BearishChoice
 from runtime.bootstrap import Bot
 from runtime.decisions import Decisions
 from runtime.desk import Desk
@@ -22,7 +22,7 @@ from runtime.flatten import Flatten
 from runtime.guard import Guard, KillAsked, KillOrder
 from runtime.health import Health
 from runtime.loss_limit import loss_breached
-from runtime.marks import mark_prices
+from runtime.marks import mark_prices, quote_held
 from runtime.outbox import Outbox
 from strategies.bearish import Instrument, NoInstrument
 from strategies.protocol import Holding, Signal, Strategy, minute_of
@@ -119,7 +119,8 @@ class StrategyPhase:
         self._reports()
         self._health.look(now)
         self._fold_bars(now)
-        self._quote_instruments()
+        if self._desk.underlyings or self._desk.carried:
+            quote_held(self._bot.broker, self._desk)
         if breach := loss_breached(self._desk, self._bot.settings):
             raise KillAsked(KillOrder("loss", breach))
         self._exits(now)
@@ -145,17 +146,12 @@ class StrategyPhase:
                 until[symbol] = found[-1].end
                 bars += found
         self._desk.bars_read_at = now
-        for bar in sorted(bars, key=attrgetter("start", "symbol")):
+        # as a rule each symbol has told of the same minute, and they are in order as they are
+        if any(bar.start != bars[0].start for bar in bars):
+            bars.sort(key=attrgetter("start", "symbol"))
+        for bar in bars:
             self._strategy.on_bar(bar)
             self._desk.bars[bar.symbol] = bar
-
-    def _quote_instruments(self) -> None:
-        """What is held on another symbol's weakness is worth its bid: options have few trades."""
-        if not self._desk.underlyings:
-            return
-        for symbol in self._desk.symbols & self._desk.underlyings.keys():
-            if (quote := quote_of(self._bot.broker, symbol)) is not None:
-                self._desk.quotes[symbol] = quote
 
     # -- exits -----------------------------------------------------------------------------
 
