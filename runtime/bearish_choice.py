@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from aggregates.inverse_etfs import STREAM, InverseEtfs
-from aggregates.market import Quote
-from brokers.port import Broker, BrokerError, BrokerUnavailable
+from brokers.port import BrokerUnavailable
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.instruments import register, register_option
+from runtime.marks import quote_of
 from strategies.bearish import Instrument, NoInstrument, inverse_etf, long_put
 from strategies.installed import short_type
 from strategies.protocol import Signal
@@ -33,7 +32,7 @@ class BearishChoice:
         # SHORT_TYPE_…=InverseETF: the mapped fund is bought; LongPut: a put out of the chain.
         found = self._fund(signal, now) if self._type == "InverseETF" else self._put(signal, now)
         if isinstance(found, Instrument) and self._at_work(found.symbol):
-            reason = f"{found.symbol} is held or on order already"
+            reason = f"{found.symbol} is held, on order or was carried over already"
             return NoInstrument(reason=reason, inputs=found.inputs)
         return found
 
@@ -62,10 +61,3 @@ class BearishChoice:
             contract = next(c for c in chain if c.symbol == found.symbol)
             register_option(self._bot, contract)
         return found
-
-
-def quote_of(broker: Broker, symbol: str) -> Quote | None:
-    """None for a symbol that the broker does not know, and when it does not answer."""
-    with suppress(BrokerError):
-        return broker.quote(symbol)
-    return None

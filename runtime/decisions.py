@@ -98,10 +98,12 @@ class Decisions:
         quantity: Decimal,
         instrument: Instrument | None,
     ) -> IntendOrder:
-        """A put is bought at its ask or not at all: options are quoted wide, and move fast."""
+        """A put is bought at its ask or not at all: options are quoted wide, and move fast. A sale
+        is of the strategy that bought: a fill that is told late may be another phase's."""
         symbol = instrument.symbol if instrument else signal.symbol
         limit = instrument.ask if instrument and instrument.kind == "option" else None
         held = self._desk.holdings().get(symbol)
+        sells = signal.kind == "exit"
         return IntendOrder(
             at=at,
             effective_date=self._day,
@@ -110,11 +112,11 @@ class Decisions:
             instrument_id=id_of(self._bot, symbol),
             symbol=symbol,
             sleeve="trading",
-            side="sell" if signal.kind == "exit" else "buy",
+            side="sell" if sells else "buy",
             order_type="market" if limit is None else "limit",
             quantity=quantity,
             limit_price=limit,
-            strategy=signal.strategy,
+            strategy=(self._desk.bought_by(symbol) if sells else "") or signal.strategy,
             reason=signal.reason,
             held=held.quantity if held else None,
         )

@@ -15,6 +15,7 @@ from aggregates.chart_rules import PURSE_ROLES, TRADING_ROLES
 from aggregates.holdings_plan import STREAM, HoldingsPlan
 from aggregates.market import Bar, Quote
 from aggregates.money import plain
+from aggregates.occ import occ_terms
 from aggregates.order import Order
 from aggregates.session import Session
 from config.calendar import SessionHours
@@ -105,6 +106,11 @@ class Desk(OrderBook):
     def multiplier(self, symbol: str) -> int:
         return self._multipliers.get(symbol, 1)
 
+    def quoted(self) -> set[str]:
+        """What trading holds or has on order that is worth its bid: options, which have few trades,
+        and what else stands for another symbol's weakness."""
+        return {s for s in self.symbols if s in self.underlyings or occ_terms(s) is not None}
+
     def refresh(self, order_id: str) -> Order:
         """Read one order again, after an event of it."""
         self._holdings = None
@@ -120,6 +126,13 @@ class Desk(OrderBook):
         return on_order | set(self.holdings())
 
     # -- holdings --------------------------------------------------------------------------
+
+    def bought_by(self, symbol: str) -> str:
+        """The strategy whose purchase of today was filled last; empty where none was."""
+        orders = self._trading(self.orders.values())
+        of_symbol = (o for o in orders if (o.terms.symbol, o.terms.side) == (symbol, "buy"))
+        filled = [o.terms.strategy for o in of_symbol if o.first_filled_at is not None]
+        return filled[-1] if filled else ""
 
     def holdings(self) -> Mapping[str, Holding]:
         """What trading holds now, by symbol."""
@@ -172,9 +185,10 @@ class Desk(OrderBook):
     def last_known(self, symbol: str) -> tuple[Decimal, datetime] | None:
         """The last price today and when it was made: the close of the last complete bar, or the bid
         of what was bought on weakness, for that is what it could be sold for."""
-        if (quote := self.quotes.get(symbol)) is not None and quote.bid > 0:
+        quote, bar = self.quotes.get(symbol), self.bars.get(symbol)
+        # it may be a candidate, too, whose bars go on when it is sold and quoted no more
+        if quote is not None and quote.bid > 0 and (bar is None or quote.end >= bar.end):
             return quote.bid, quote.end
-        bar = self.bars.get(symbol)
         return None if bar is None else (bar.close, bar.end)
 
     def worth(self, symbol: str, quantity: Decimal, price: Decimal) -> Decimal:

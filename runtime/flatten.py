@@ -80,6 +80,13 @@ def take_reports(outbox: Outbox) -> None:
     outbox.read_states()
 
 
+def only_in_books(desk: Desk) -> str:
+    """Asked when the broker holds nothing for trading: what our books hold all the same, in words;
+    empty when they hold nothing either."""
+    held = sorted(desk.holdings())
+    return f"our books hold {', '.join(held)}, and the broker holds none of it" if held else ""
+
+
 class Flatten:
     """One undertaking to sell. ``run`` goes on until flat; ``ask`` is one attempt of it.
 
@@ -188,10 +195,12 @@ class Flatten:
         if was != filled:
             since = now
         self._progress[order.terms.order_id] = (filled, since)
-        bar, read_at = self._desk.bars.get(order.terms.symbol), self._desk.bars_read_at
+        symbol, read_at = order.terms.symbol, self._desk.bars_read_at
+        # what is worth its bid has no bars: a bid says that it could be sold
+        seen = self._desk.bars.get(symbol), self._desk.quotes.get(symbol)
         unwatched = read_at is None or now - read_at > PATIENCE  # a kill reads no bars
         return (
-            (unwatched or (bar is not None and bar.start >= since))
+            (unwatched or any(one is not None and one.start >= since for one in seen))
             and order.terms.sleeve == "trading"
             and order.state == "accepted"
             and not order.cancel_requested

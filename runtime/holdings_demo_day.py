@@ -51,7 +51,7 @@ class Day:
             bars = bot.broker.bars(position.symbol, hours.open, bot.clock.now())
             if bars:
                 desk.bars[position.symbol] = bars[-1]
-        settle_day(bot, desk, self._reconciler)
+        settle_day(bot, desk, self._reconciler, desk.bars)
         close_day(bot, hours.day)
 
     def _wait(self, moment: datetime) -> None:

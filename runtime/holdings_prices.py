@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from aggregates.chart_rules import SECURITY_ROLES
+from aggregates.market import Quote
+from aggregates.occ import occ_terms
 from aggregates.session import Mark, MarkPrices
 from brokers.port import BrokerError, BrokerUnavailable, KeysRefused
 from config.calendar import SessionHours
@@ -25,7 +27,8 @@ from runtime.instruments import id_of
 
 
 class DayPrice(NamedTuple):
-    """The close of the last complete minute in which it traded today, which ended ``at``."""
+    """The close of the last complete minute in which it traded today, which ended ``at``; of an
+    option, which has few trades and at some brokers no bars, its bid."""
 
     price: Decimal
     at: datetime
@@ -47,16 +50,28 @@ def day_prices(
     found = {}
     for symbol in sorted(set(symbols)):
         try:
-            bars = bot.broker.bars(symbol, hours.open, bot.clock.now())
+            price = _day_price(bot, hours, symbol)
         except KeysRefused:
             raise
         except BrokerError as e:
             if answered and isinstance(e, BrokerUnavailable):
                 raise
             continue
-        if bars:
-            found[symbol] = DayPrice(bars[-1].close, bars[-1].end)
+        if price is not None:
+            found[symbol] = price
     return found
+
+
+def _day_price(bot: Bot, hours: SessionHours, symbol: str) -> DayPrice | None:
+    if occ_terms(symbol) is None:
+        bars = bot.broker.bars(symbol, hours.open, bot.clock.now())
+        return DayPrice(bars[-1].close, bars[-1].end) if bars else None
+    quote = bot.broker.quote(symbol)
+    return DayPrice(quote.bid, quote.end) if quote is not None and _counts(bot, quote) else None
+
+
+def _counts(bot: Bot, quote: Quote) -> bool:
+    return bot.clock.now() - quote.end <= QUOTE_LIVES and quote.bid > 0
 
 
 def last_prices(bot: Bot) -> dict[str, PriceThen]:
@@ -84,7 +99,7 @@ def quotes(bot: Bot, symbols: Iterable[str]) -> dict[str, Quoted]:
             raise
         except BrokerError:
             continue
-        if quote is not None and bot.clock.now() - quote.end <= QUOTE_LIVES and quote.bid > 0:
+        if quote is not None and _counts(bot, quote):
             found[symbol] = Quoted(quote.bid, quote.ask)
     return found
 

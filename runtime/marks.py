@@ -6,11 +6,27 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 
+from aggregates.market import Quote
 from aggregates.session import Mark, MarkPrices
+from brokers.port import Broker, BrokerError
 from eventstore.errors import CommandConflict
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.instruments import ids_of
+
+
+def quote_of(broker: Broker, symbol: str) -> Quote | None:
+    """None for a symbol that the broker does not know, and when it does not answer."""
+    with suppress(BrokerError):
+        return broker.quote(symbol)
+    return None
+
+
+def quote_held(broker: Broker, desk: Desk) -> None:
+    """What is worth its bid is asked for it; while there is none, the last one stands."""
+    for symbol in sorted(desk.quoted()):
+        if (quote := quote_of(broker, symbol)) is not None:
+            desk.quotes[symbol] = quote
 
 
 def mark_prices(

@@ -18,7 +18,8 @@ from runtime.bootstrap import Bot
 from runtime.decisions import Decisions
 from runtime.desk import Desk
 from runtime.entries import Entries
-from runtime.flatten import Flatten
+from runtime.exits import strategy_of
+from runtime.flatten import Flatten, only_in_books
 from runtime.guard import Guard, KillAsked, KillOrder
 from runtime.health import Health
 from runtime.loss_limit import loss_breached
@@ -55,17 +56,13 @@ class StrategyPhase:
     ) -> None:
         self._name = name
         self._bot, self._desk, self._outbox, self._strategy = bot, desk, outbox, strategy
-        watched = {desk.underlyings[s] for s in desk.holdings() if s in desk.underlyings}
-        self._symbols, self._guard, self._health = (
-            tuple(sorted({*symbols, *watched})),
-            guard,
-            health,
-        )
+        self._symbols, self._guard, self._health = tuple(sorted(symbols)), guard, health
         self._decisions = Decisions(bot, desk, outbox, strategy.name)
         self._bearish = BearishChoice(bot, desk, strategy.name)
         self._judge = Entries(bot, desk, strategy, self._health)
         self._flatten = Flatten(bot, desk, outbox)
         self._bars_until = dict.fromkeys(self._symbols, desk.hours.open)
+        self._gone = False  # the broker holds nothing for trading, though our books do
 
     def run(self) -> str:
         """Trade until monitoring is over and nothing is held; returns the outcome in words.
@@ -77,7 +74,7 @@ class StrategyPhase:
         while now < hours.close:
             self._wait_until(now)
             self.step(now)
-            if self._strategy.finished(now) and not self._desk.symbols:
+            if self._strategy.finished(now) and (self._gone or not self._desk.symbols):
                 break
             # minutes that a slow broker took are not made up for: their signals are old by now
             now = max(now + MINUTE, minute_of(self._bot.clock.now()))
@@ -86,6 +83,8 @@ class StrategyPhase:
             self._reports()
         if left := self._flatten.look():  # the broker's own word, not our books
             return f"not flat: {'; '.join(map(str, left))}"
+        if why := only_in_books(self._desk):
+            return why
         # STRAT_…_ENABLED=false: signals were judged and recorded, nothing was bought.
         on = getattr(self._bot.settings, f"STRAT_{self._strategy.name}_ENABLED")
         return "flat" if on else "disabled: judged, not traded"
@@ -125,7 +124,8 @@ class StrategyPhase:
             raise KillAsked(KillOrder("loss", breach))
         self._exits(now)
         if now >= self._strategy.window.monitoring_end + OVERDUE and self._desk.symbols:
-            self._flatten.ask("end of monitoring")  # exits that nothing fills are asked for anew
+            # exits that nothing fills are asked for anew
+            self._gone = not self._flatten.ask("end of monitoring")
         self._entries(now)
         if self._desk.symbols and now.minute % MARK_EVERY_MINUTES == 0:
             mark_prices(self._bot, self._desk, now, "interval")
@@ -135,6 +135,7 @@ class StrategyPhase:
 
     def _fold_bars(self, now: datetime) -> None:
         """What a broker that does not answer has not told comes with its next answer."""
+        self._watch_held()
         bars: list[Bar] = []
         ask, until = self._bot.broker.bars, self._bars_until
         for symbol in self._symbols:
@@ -153,6 +154,15 @@ class StrategyPhase:
             self._strategy.on_bar(bar)
             self._desk.bars[bar.symbol] = bar
 
+    def _watch_held(self) -> None:
+        """Whoever's candidate it was: what was carried over, or bought by a fill that came late.
+        Options are watched by their underlying, and quoted."""
+        held = self._desk.holdings()
+        new = {h.underlying or s for s, h in held.items()} - self._bars_until.keys()
+        if new := {symbol for symbol in new if occ_terms(symbol) is None}:
+            self._bars_until |= dict.fromkeys(new, self._desk.hours.open)
+            self._symbols = tuple(sorted(self._bars_until))
+
     # -- exits -----------------------------------------------------------------------------
 
     def _exits(self, now: datetime) -> None:
@@ -162,7 +172,8 @@ class StrategyPhase:
         holdings, carried = self._desk.holdings(), self._desk.carried
         watched = {s: h for s, h in holdings.items() if s not in carried}
         left_over = [
-            _left_over(self._strategy.name, holdings[s]) for s in sorted(carried & holdings.keys())
+            _left_over(strategy_of(self._bot, s), holdings[s])
+            for s in sorted(carried & holdings.keys())
         ]
         for signal in [*left_over, *self._strategy.exits(now, watched)]:
             self._cancel_entries(signal.symbol, "an exit is due")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -11,10 +11,11 @@ from brokers.port import BrokerUnavailable
 from config.settings import Settings
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
-from runtime.flatten import Flatten, take_reports
+from runtime.flatten import Flatten, only_in_books, take_reports
 from runtime.guard import Guard
 from runtime.health import Health
 from runtime.instruments import register
+from runtime.marks import quote_held
 from runtime.outbox import Outbox
 from runtime.strategy_phase import StrategyPhase
 from screeners.port import ScreenerError
@@ -48,15 +49,15 @@ def not_offered(bot: Bot) -> list[str]:
     # SHORT_TYPE_…=LongPut or InverseETF: a broker without them could never do what is asked.
     offered = {"LongPut": can.long_put, "InverseETF": can.inverse_etf}
     faults += [
-        f"SHORT_TYPE_{name} is {kind}, which {can.name} does not offer;"
+        f"SHORT_TYPE_{name} is {kind}, which {can.name} does not offer: change it under Settings."
         for name, kind in running.items()
         if not offered.get(kind, True)
     ]
     # FRACTIONAL=true: parts of shares are bought, which this broker must be able to do.
     if settings.FRACTIONAL and not can.fractional:
-        faults.append(f"FRACTIONAL is true, and {can.name} takes whole shares only;")
+        faults.append(f"FRACTIONAL is true, and {can.name} takes whole shares only: switch it off.")
     if not can.long_equity:
-        faults.append(f"{can.name} does not offer long equity;")
+        faults.append(f"{can.name} does not offer long equity.")
     if "InverseETF" in running.values():
         faults += _unknown_funds(bot)
     return faults
@@ -66,7 +67,8 @@ def _unknown_funds(bot: Bot) -> list[str]:
     """Raises BrokerUnavailable: then it is asked again."""
     mapped = bot.store.load(InverseEtfs, STREAM).mapped.values()
     return [
-        f"{one.underlying} is mapped to the inverse ETF {one.etf}, which the broker does not trade;"
+        f"{one.underlying} is mapped to the inverse ETF {one.etf}, which the broker does not "
+        "trade: correct the mapping on the page Bearish."
         for one in mapped
         if (asset := bot.broker.asset(one.etf)) is None or not asset.tradable
     ]
@@ -92,10 +94,14 @@ class StrategyPhases:
         self._health, self._symbols_of, self._until = health, symbols_of, until
 
     def self_check(self) -> dict[str, list[str]]:
-        """Faults of each strategy that runs today, by its name (M10)."""
+        """Faults of each strategy that runs today, by its name (M10). One that a short day leaves
+        no minute for entries is not run, as its phase will say: that is the calendar's doing."""
         settings, hours = self._bot.settings, self._desk.hours
         running = [name for name in INSTALLED if not passed_over(settings, name)]
-        return {n: install(n, settings, hours, (), hours.open).self_check() for n in running}
+        made = {name: install(name, settings, hours, (), hours.open) for name in running}
+        windows = {name: strategy.window for name, strategy in made.items()}
+        fit = [name for name, w in windows.items() if w.breakout_end > w.analysis_end]
+        return {name: made[name].self_check() for name in fit}
 
     def run(self, phase: str, since: datetime) -> str:
         """The outcome in words. ``since`` is when the phase was begun: the same after a restart.
@@ -121,13 +127,13 @@ class StrategyPhases:
             phase, self._bot, self._desk, self._outbox, strategy, symbols, self._guard, self._health
         ).run()
 
-    def last_reports(self, symbols: Sequence[str]) -> None:
-        """After the close: fills and expiries of the last minutes, and the last bars of ``symbols``
-        and of whatever else was watched."""
+    def last_reports(self, symbols: Iterable[str]) -> None:
+        """After the close: fills and expiries of the last minutes, the last bars of ``symbols`` and
+        of what is held, and the last quote of what is worth its bid."""
         take_reports(self._outbox)
         desk, broker = self._desk, self._bot.broker
-        held = desk.symbols - desk.underlyings.keys()
-        for symbol in sorted({*symbols, *desk.bars, *held}):
+        quote_held(broker, desk)
+        for symbol in sorted({*symbols, *(desk.symbols - desk.quoted())}):
             known = desk.bars.get(symbol)
             since = known.end if known else desk.hours.open
             with suppress(BrokerUnavailable):
@@ -141,4 +147,6 @@ class StrategyPhases:
         sold = Flatten(self._bot, self._desk, self._outbox, self._guard.wait_until).run(
             "carried over"
         )
-        return "; what was carried over is sold" if sold.flat else f"; not flat: {sold.left}"
+        if not sold.flat:
+            return f"; not flat: {sold.left}"
+        return f"; {only_in_books(self._desk) or 'what was carried over is sold'}"

@@ -13,6 +13,7 @@ from aggregates.control import LATCHED, Control
 from aggregates.control import STREAM as CONTROL
 from aggregates.errors import DomainError
 from aggregates.market import MINUTE
+from aggregates.screen import ScreenDay, screen_stream
 from aggregates.session import EndPhase, Session, StartPhase, session_stream
 from brokers.port import BrokerUnavailable
 from config.calendar import SessionHours
@@ -27,7 +28,7 @@ from runtime.outbox import Outbox
 from runtime.rebalancing import serve_requests
 from runtime.reconciliation import Reconciled, Reconciler
 from runtime.screening import NOTHING_TO_DO, Screening
-from runtime.strategy_phases import StrategyPhases, not_offered, passed_over
+from runtime.strategy_phases import STRATEGY_OF, StrategyPhases, not_offered, passed_over
 from runtime.trading_day import close_day, open_day, settle_day
 from screeners.port import Screener, ScreenerError
 
@@ -169,11 +170,12 @@ class Day:
     def _check(self, faults: list[str], who: str) -> None:
         if faults and self._desk.symbols:
             # what is held is watched and sold all the same; nothing more is bought
-            self._health.failed_check = f"the self check of {who} failed: {'; '.join(faults)}"
+            said = " ".join(faults).rstrip(".")
+            self._health.failed_check = f"the self check of {who} failed: {said}"
         elif faults:
             raise StartRefused(
                 f"The self check of {who} failed at {self._bot.clock.now():%Y-%m-%d %H:%M:%S} UTC: "
-                f"{'; '.join(faults)} Nothing was traded; mend this and start again."
+                f"{' '.join(faults)} Nothing was traded."
             )
 
     def _phase(self, phase: str, *, latched: bool) -> None:
@@ -205,6 +207,8 @@ class Day:
         since = self._bot.store.load(Session, self._stream).phase_since
         assert since is not None  # noqa: S101 - the phase has begun
         said = self._strategies.run(phase, since)
+        if self._screening and (short := self._screening.said(STRATEGY_OF[phase])):
+            said = f"{said}; candidates: {short}"
         return said if phase == "open" else self._then_float(phase, said)
 
     def _candidates(self, strategy: str) -> Sequence[str]:
@@ -233,15 +237,24 @@ class Day:
         if "universe" in self._bot.store.load(Session, self._stream).ended:
             return
         self._serve_until(self._hours.close)
-        moment = self._hours.close + MINUTE
+        moment, watched = self._hours.close + MINUTE, self._watched()
         for _ in range(SETTLE_MINUTES):
             moment = max(moment, self._bot.clock.now())
             self._wait_until(moment)
-            self._strategies.last_reports(self._symbols)
-            if not self._desk.open_orders() and settle_day(self._bot, self._desk, self._reconciler):
+            self._strategies.last_reports(watched)
+            if not self._desk.open_orders() and self._settled(watched):
                 return
             moment += MINUTE
-        settle_day(self._bot, self._desk, self._reconciler)  # what is still open stays a difference
+        self._settled(watched)  # what is still open stays a difference
+
+    def _settled(self, watched: set[str]) -> bool:
+        marked = watched | self._desk.symbols
+        return settle_day(self._bot, self._desk, self._reconciler, marked)
+
+    def _watched(self) -> set[str]:
+        """What any strategy looked at today, by the events: the same after a restart."""
+        chosen = self._bot.store.load(ScreenDay, screen_stream(self._hours.day)).chosen.values()
+        return {*self._symbols, *(symbol for each in chosen for symbol in each.symbols)}
 
     def _serve_until(self, moment: datetime) -> None:
         """Once a minute: what the day's workflow had to leave undone, and what is asked of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date
 
@@ -55,11 +56,13 @@ def _settings_position(bot: Bot) -> int:
     return rows[0].position if rows else 0
 
 
-def settle_day(bot: Bot, desk: Desk, reconciler: Reconciler) -> bool:
-    """Closing prices, and our books against the broker's statement; False while there is none."""
+def settle_day(bot: Bot, desk: Desk, reconciler: Reconciler, symbols: Iterable[str]) -> bool:
+    """Closing prices of ``symbols``, as far as they are known, and our books against the broker's
+    statement; False while there is none. The events must say which symbols: after a restart the
+    desk may not know what else was watched."""
     day, end = desk.hours.day, desk.hours.close + MINUTE
     bot.views.catch_up()
-    mark_prices(bot, desk, end, "close", desk.bars.keys() | desk.quotes.keys())
+    mark_prices(bot, desk, end, "close", symbols)
     try:
         if not compared_on(bot, desk, "close") and not reconciler.run(desk, "close").known:
             return False

@@ -26,7 +26,6 @@ def compared_instrument(inputs: Inputs, day: Day) -> Iterator[Compared]:
         yield "price of the underlying", inputs.number("close"), underlying
         stop = inputs.number("instrument_underlying_stop")
         yield "stop of the underlying", inputs.number("initial_stop"), stop
-        yield "ask", inputs.number("ask"), inputs.number("instrument_ask")
         yield from _put(inputs, day) if put else _etf(inputs)
 
 

@@ -25,6 +25,7 @@ from strategies.stops import is_mirrored_trailing, is_trailing, mirrored_level, 
 __all__ = ["Compared", "Day", "Inputs", "differences"]
 
 NOT_OF_A_STRATEGY = ("carried over",)  # exits that no price gave rise to
+TOLD = ("execution_id", "activity_id")  # a sale by hand, an expiry: what the broker told
 HALVES = {
     "OPEN": opening_range_derivation.HALF,
     "MID": vwap_reversion_derivation.HALF,
@@ -156,7 +157,7 @@ def _exit(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
         yield from own(d.reason, i, day)
     elif "at_broker" in i.texts:  # sold by the kill switch: what both sides knew of
         yield "no more than at the broker", True, i.number("quantity") <= i.number("at_broker")
-    else:
+    elif i.texts.keys().isdisjoint(TOLD):
         yield "reason", True, d.reason in NOT_OF_A_STRATEGY
 
 

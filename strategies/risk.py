@@ -80,7 +80,9 @@ def clock_agrees(c: RiskContext) -> Finding:
 
 def blocklist(c: RiskContext) -> Finding:
     # SCREENER_UNIVERSE_BLOCKLIST: its symbols are judged and recorded, and never bought.
-    listed = c.symbol in c.settings.SCREENER_UNIVERSE_BLOCKLIST
+    # Neither is what would be bought in the place of another symbol.
+    wanted, blocked = {c.symbol, c.inputs.instrument}, c.settings.SCREENER_UNIVERSE_BLOCKLIST
+    listed = not wanted.isdisjoint(blocked)
     # blocked on the page: from the next entry on, without waiting for the next session's settings
     value = c.inputs.blocked or ("listed" if listed else "not listed")
     return Finding(value == "not listed", value, "not listed", "blocklist")

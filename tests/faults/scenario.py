@@ -94,6 +94,7 @@ class Scenario:
         self.kill_at = self._moment(50) if self.rng.random() < 0.12 else None
         self.kills_left = self.rng.choice((0, 1, 1, 2, 4))
         self.head = ""
+        self.back_at = self.hours.open  # when the last process was started again
 
     def _moment(self, minutes: int) -> datetime:
         opens: datetime = self.hours.open
@@ -128,6 +129,7 @@ class Scenario:
             self.counts["restarts"] += 1
             downtime = self.rng.choice((0, 0, 0, 1, 3))
             self.clock.wait_until(self.clock.now() + timedelta(minutes=downtime, seconds=1))
+            self.back_at = self.clock.now()
             self.behind.close()
             self.behind = self._simulated()
             self.line.reconnect(self.behind)
@@ -255,7 +257,8 @@ class Scenario:
         for first, second in pairwise(by_arrival):
             if first.symbol == second.symbol:
                 assert first.updated_at <= second.submitted_at, f"{first} and {second} at one time"
-        late = self.hours.open + timedelta(minutes=CALM + 3)
+        # a cancellation that was recorded when the process was killed is sent when it is back
+        late = max(self.hours.open + timedelta(minutes=CALM + 3), self.back_at + MINUTE)
         bought = [e for e in self.behind.fills_since(0) if e.side == "buy" and e.executed_at > late]
         gave_up = any(e.topic == "Control.Killed" and not e.flat for e in events)
         excused = gave_up or not self.calm_early

@@ -74,11 +74,17 @@ def test_where_nothing_was_chosen_nothing_is_derived() -> None:
         ("instrument_leverage", "2", "stop"), ("instrument_underlying_stop", "103", "stop"),
         ("instrument_underlying_price", "99", "stop"), ("instrument_etf", "SH", "instrument"),
         ("stop", "23.9", "stop"), ("price", "25.02", "price of the instrument"),
-        ("ask", "25.02", "ask"), ("instrument_ask", "25.02", "ask"),
+        ("instrument_ask", "25.02", "price of the instrument"),
     ],
 )  # fmt: skip
 def test_a_changed_figure_of_a_fund_is_found(name: str, value: str, found: str) -> None:
     assert found in unequal(etf() | {name: value})
+
+
+def test_an_ask_that_has_moved_until_the_rules_look_is_no_fault() -> None:
+    """They ask the broker again: what the choice saw is recorded under its own name."""
+    assert unequal(etf() | {"ask": "25.02"}) == []
+    assert unequal(put(None) | {"ask": "none"}) == []
 
 
 @pytest.mark.parametrize(

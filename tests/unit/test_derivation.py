@@ -169,6 +169,22 @@ def test_the_exits_are_of_every_reason() -> None:
     assert {s for _, s, reason in told if reason == "trailing stop"} == {"SPY", "SH"}
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("sold by hand: in a hurry", "execution_id"), ("expired worthless", "activity_id")],
+)
+def test_what_the_broker_told_of_an_open_session_needs_no_derivation(
+    reason: str, told: str
+) -> None:
+    signal = Signal(
+        strategy="CLOSE", symbol="SPY", kind="exit", reason=reason, price=None, stop=None,
+        inputs={"quantity": "5", told: "4711"},
+    )  # fmt: skip
+    assert differences(recorded(signal, at(30)), DAY) == []
+    unsaid = msgspec.structs.replace(signal, inputs={"quantity": "5"})
+    assert differences(recorded(unsaid, at(30)), DAY) != []
+
+
 def altered(value: str) -> Iterator[str]:
     """Another value of the same sort."""
     if value in ("up", "down", "momentum", "fade"):

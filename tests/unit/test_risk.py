@@ -326,6 +326,13 @@ def test_a_symbol_on_the_blocklist_is_never_bought() -> None:
     assert says("SCREENER_UNIVERSE_BLOCKLIST", settings=listed)[:2] == (False, "listed")
 
 
+def test_neither_is_a_listed_instrument_bought_in_the_place_of_another_symbol() -> None:
+    listed = Settings(SCREENER_UNIVERSE_BLOCKLIST=("SH",))
+    assert says("SCREENER_UNIVERSE_BLOCKLIST", settings=listed)[0] is True
+    found = says("SCREENER_UNIVERSE_BLOCKLIST", settings=listed, instrument="SH")
+    assert found[:2] == (False, "listed")
+
+
 def test_what_is_held_long_term_is_traded_only_where_the_setting_allows_it() -> None:
     allowed = Settings(ALLOW_HOLDINGS_SYMBOLS=True)
     assert says("ALLOW_HOLDINGS_SYMBOLS", held_long_term=True)[0] is False

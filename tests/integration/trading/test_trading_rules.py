@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from config.paths import DataFolder
+from runtime.demo import plan_of, play
 from runtime.queries import Queries
 
 DAY = date(2026, 3, 4)
@@ -115,3 +119,17 @@ def test_phases_run_once_in_order_and_say_what_they_did(day: Day) -> None:
     ended = {p.phase: p.change for p in report.phases if p.change.startswith("ended")}
     assert ended["open"] == "ended: flat"
     assert "STRAT_MID_ENABLED is false" in ended["mid"]
+
+
+def test_on_a_half_day_a_strategy_whose_time_is_after_the_close_is_not_run(tmp_path: Path) -> None:
+    half = date(2026, 11, 27)
+    plan = plan_of(None, half, half, ("SPY",), 1)
+    play(DataFolder(tmp_path), msgspec.structs.replace(plan, all_strategies=True), lambda *_: None)
+    queries = Queries(DataFolder(tmp_path))
+    report = queries.day(half)
+    queries.close()
+    assert report is not None
+    ended = {p.phase: p.change for p in report.phases if p.change.startswith("ended")}
+    assert ended["open"] == "ended: flat"
+    assert ended["close"].startswith("ended: not run: CLOSE: no minute is left for entries")
+    assert (report.phases[-1].phase, report.phases[-1].change) == ("session", "closed")
