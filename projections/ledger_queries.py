@@ -40,6 +40,7 @@ class LedgerQueries:
         self._c = connection
         self._points = LedgerPoints(connection)
         self._exponent: int | None = None
+        self._listed_now: tuple[int | None, dict[str, Listing]] = (None, {})  # up to that position
 
     # -- the books -------------------------------------------------------------------------
 
@@ -254,9 +255,18 @@ class LedgerQueries:
             )
         return found
 
-    def listed(self, as_of: AsOf = NOW) -> dict[str, Listing]:
+    def listed(self, as_of: AsOf = NOW) -> Mapping[str, Listing]:
         """Instruments by account suffix, each under its symbol of then; one that was not registered
-        then under its first symbol."""
+        then under its first symbol. Not to be changed: those of now are kept, as each order and
+        each price asks for them."""
+        if as_of != NOW:
+            return self._listed(as_of)
+        (newest,) = self._c.execute("SELECT MAX(position) FROM instruments").fetchone()
+        if newest != self._listed_now[0]:
+            self._listed_now = newest, self._listed(NOW)
+        return self._listed_now[1]
+
+    def _listed(self, as_of: AsOf) -> dict[str, Listing]:
         rows = self._c.execute(
             "SELECT position, account_suffix, instrument_id, symbol, name, kind, multiplier"
             " FROM instruments WHERE position <= ?1 ORDER BY effective_date <= ?2,"

@@ -82,6 +82,7 @@ class Reconciler:
         self._bot = bot
         self._reports = Reports(bot)
         self._opened: date | None = None
+        self._since = date.min, date.min  # the day, and from when on its activities are asked for
         self._agreed: _Seen | None = None  # what was looked at when nothing was open or repaired
         self._said: set[str] = set()
         self._options = OptionChanges(bot)
@@ -93,7 +94,9 @@ class Reconciler:
         fills of them are recorded. The books are caught up afterwards.
         """
         day = desk.hours.day if desk else self._bot.today()
-        since = self._first_day()
+        if self._agreed is None or self._since[0] != day:  # else nothing was open since
+            self._since = day, self._first_day()
+        since = self._since[1]
         self._reports.begin(desk, since)
         repaired: list[str] = []
         try:
