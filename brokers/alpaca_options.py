@@ -22,7 +22,7 @@ from aggregates.occ import occ_terms
 from brokers.alpaca_data import by_symbol
 from brokers.alpaca_http import Keys, Wire
 from brokers.alpaca_wire import quote
-from brokers.http_fields import Unreadable, count, exact, fields, rows, text
+from brokers.http_fields import Unreadable, count, exact, fields, hint, rows, text
 from brokers.port import Asset
 
 CONTRACT = 100  # shares of a contract that was not adjusted
@@ -153,9 +153,7 @@ def _delivers_shares(row: Mapping[str, Any], underlying: str) -> bool:
 def priced(symbol: str, raw: Any) -> Priced:
     """Of a snapshot. The delta steers a choice, and no money follows from its digits."""
     row = fields(raw, "snapshot of an option")
-    greeks, told = row.get("greeks"), row.get("latestQuote")
-    delta = greeks.get("delta") if isinstance(greeks, dict) else None
+    told = row.get("latestQuote")
     return Priced(
-        quote=None if told is None else quote(symbol, told),
-        delta=None if delta is None else exact({"delta": delta}, "delta"),
+        quote=None if told is None else quote(symbol, told), delta=hint(row.get("greeks"), "delta")
     )

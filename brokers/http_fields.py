@@ -29,6 +29,15 @@ def exact(row: Mapping[str, Any], name: str) -> Decimal:
     return plain(number)
 
 
+def hint(row: Any, name: str) -> Decimal | None:
+    """A number from which no money follows, such as a delta: None where it is not there, or is
+    noise like 1e-31. The rest of the answer counts all the same."""
+    try:
+        return exact(row, name) if isinstance(row, dict) else None
+    except Unreadable:
+        return None
+
+
 def count(row: Mapping[str, Any], name: str) -> int:
     """A whole number that is not below zero."""
     number = exact(row, name)

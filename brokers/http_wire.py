@@ -19,12 +19,15 @@ import requests
 from brokers.http_fields import Unreadable, exact_json
 from brokers.port import ApiAction, BrokerUnavailable, KeysRefused
 from config.clock import Clock, from_micros
+from config.http_body import read_body
 
 Found = TypeVar("Found")
 Tell = Callable[[ApiAction], None]
 
 FIRST_PAUSE = timedelta(milliseconds=250)  # doubled with every further try
 LONGEST_GROWN = timedelta(seconds=8)
+LONGEST_BODY_S = 30.0  # the pulse of whoever trades is watched: no answer may drip for longer
+LONGEST_BODY = 32 * 2**20  # bytes
 LONGEST_PAUSE = timedelta(seconds=65)  # the limit of requests is per minute
 
 
@@ -107,17 +110,24 @@ class Wire(requests.Session):
     def request(  # type: ignore[override]
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
-        """One request, one answer. Raises WireFailure for all but a readable 2xx."""
+        """One request, one answer. Raises WireFailure for all but a readable 2xx.
+
+        A redirection is no answer: followed, it would send an order twice, and keys elsewhere.
+        """
+        options |= {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
         sent = self._clock.now()
         failure: WireFailure | None = None
         response = requests.Response()
         try:
-            response = super().request(method, url, timeout=self._timeout_s, **options)
+            response = super().request(method, url, **options)
+            read_body(response, LONGEST_BODY_S, LONGEST_BODY)
             failure = self._judged(response)
         except requests.Timeout:
             failure = self.FAILURE("no answer in time")
         except requests.RequestException:
             failure = self.FAILURE("connection lost")
+        except UnicodeError:  # in a header: nothing was sent, and the keys are wrong
+            failure = self.FAILURE("a key that cannot be sent", 401)
         self._log(sent, method, url, failure.said if failure else str(response.status_code))
         if failure is not None:  # outside the except: the library's error holds the keys
             raise failure

@@ -53,9 +53,9 @@ def broker_order(
     order = found.order
     if order.action not in ("BUY", "SELL"):
         raise Unreadable("side of an order")
-    # of a completed order the total may be left out
-    quantity = max(decimal_of(order.totalQuantity), filled)
-    now = state(status, quantity, filled, completed=completed)
+    # of a completed order the total may be left out: then its status alone tells how it ended
+    total = decimal_of(order.totalQuantity)
+    quantity, now = max(total, filled), state(status, total, filled, completed=completed)
     rejected = now == "rejected"
     return BrokerOrder(
         client_order_id=order.orderRef or f"ibkr-{order.permId}",

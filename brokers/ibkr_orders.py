@@ -55,6 +55,8 @@ class IbkrOrders:
         self._clock, self._held, self._account = clock, held, line.access.account
         self._settle = timedelta(seconds=line.access.settle_s)
         self._unclear: dict[str, datetime] = {}  # when a request without a clear answer ended
+        self._sure_from = clock.now() + self._settle  # what a process before sent is there by then
+        self._missed: set[str] = set()  # names that were asked for before they were sent here
         self._sent: dict[str, tuple[int, BrokerOrder]] = {}  # order id, and what was accepted
 
     # --- asking -----------------------------------------------------------------------------
@@ -65,6 +67,8 @@ class IbkrOrders:
             self._unclear.pop(client_order_id, None)
             return known.order
         self._check_settled(client_order_id)
+        if client_order_id not in self._sent:
+            self._missed.add(client_order_id)
         return self._refused_later(client_order_id)
 
     def open_orders(self) -> Sequence[BrokerOrder]:
@@ -119,6 +123,8 @@ class IbkrOrders:
     def _admitted(self, request: OrderRequest) -> Contract:
         """The contract to order, when IBKR surely has no such order and it sells nothing short."""
         name = request.client_order_id
+        if name in self._missed:  # a process that was killed may have sent it a moment ago
+            self._clock.wait_until(self._sure_from)
         if self._listed.find(name) is not None:
             raise DuplicateOrder(
                 f"IBKR has order {name} already; it was not sent again. Ask for its state by this "

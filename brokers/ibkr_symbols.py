@@ -30,7 +30,10 @@ def index(symbol: str) -> Contract:
 
 def symbol_of(contract: Contract) -> str:
     """BRK.B for the stock "BRK B", SPY260116P00450000 for an option; anything else, which this
-    bot never trades, as TYPE_SYMBOL, so that it is seen."""
+    bot never trades, as TYPE_SYMBOL, so that it is seen. A share in Canadian dollars is another
+    one than the share of that name in ours."""
+    if contract.secType == STOCK and contract.currency not in ("", CURRENCY):
+        return f"{STOCK}_{contract.symbol}_{contract.currency}".replace(" ", "_")[:24]
     if contract.secType == STOCK:
         if not contract.symbol:
             raise Unreadable("symbol of a stock")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from types import SimpleNamespace
@@ -36,6 +37,7 @@ from brokers.ibkr_told import (
 from config.clock import UnclearTime, local_to_utc
 
 SERVER_VERSION = 176
+_UNSET = ("E308", "E+308")  # how the largest double ends, which is how the API writes none
 
 
 # --- fields -----------------------------------------------------------------------------------
@@ -166,7 +168,10 @@ def _fill(f: list[str]) -> Told:
 
 
 def _cost(f: list[str]) -> Told:
-    """A double's last digits are noise: commissions are read to 1e-8."""
+    """A double's last digits are noise: commissions are read to 1e-8. One that is not set yet, the
+    largest double, is told as such: the message is no damage, and a later one has it."""
+    if not f[3] or f[3].upper().endswith(_UNSET):
+        return Told("no_cost", NONE)
     commission = exact(f[3]).quantize(Decimal("1e-8"))
     return Told("cost", NONE, Cost(f[2], plain(commission), f[4]))
 
@@ -213,8 +218,12 @@ def _tick(f: list[str]) -> Told:
 
 
 def _greeks(f: list[str]) -> Told:
-    """The delta alone; -2 is how the API says that it has none."""
-    return Told("tick", whole(f[1]), Tick(whole(f[2]), exact(f[5] or "-2")))
+    """The delta alone; -2 is how the API says that it has none. One that cannot be read, such as
+    1e-31 of a far strike, is none, too: no money follows from it, and the chain needs the rest."""
+    number, what = whole(f[1]), whole(f[2])
+    with suppress(Unreadable):
+        return Told("tick", number, Tick(what, exact(f[5])))
+    return Told("tick", number, Tick(what, Decimal(-2)))
 
 
 def _end(kind: str, place: int | None = None) -> Callable[[list[str]], Told]:

@@ -97,7 +97,7 @@ class Wire(http_wire.Wire):
     def _authorized(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._access.token.reveal()}"}
         url = self._access.url.rstrip("/") + path
-        return self.request(method, url, headers=headers, allow_redirects=False, **options)
+        return self.request(method, url, headers=headers, **options)
 
     def refusal(self, answer: Any) -> dict[str, Any]:
         """``detail``, or what is said of single fields."""

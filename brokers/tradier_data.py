@@ -8,7 +8,7 @@ from typing import Any
 
 from aggregates.market import Bar, IndexLevel, OptionContract, Quote
 from aggregates.occ import occ_terms
-from brokers.http_fields import Unreadable, count, exact, fields, text
+from brokers.http_fields import Unreadable, count, exact, fields, hint, text
 from brokers.http_wire import Refused
 from brokers.port import Asset
 from brokers.tradier_http import Wire
@@ -106,8 +106,7 @@ def contract(underlying: str, raw: Any) -> OptionContract:
     terms = occ_terms(text(row, "symbol"))
     if terms is None:
         raise Unreadable("symbol of an option")
-    size, sides, greeks = count(row, "contract_size"), market_of(row), row.get("greeks")
-    delta = greeks.get("delta") if isinstance(greeks, dict) else None
+    size, sides = count(row, "contract_size"), market_of(row)
     return OptionContract(
         symbol=text(row, "symbol"),
         underlying=underlying,
@@ -120,7 +119,7 @@ def contract(underlying: str, raw: Any) -> OptionContract:
         ask=sides[1] if sides else None,
         quote_known_at=sides[2] if sides else None,
         open_interest=None if row.get("open_interest") is None else count(row, "open_interest"),
-        delta=None if delta is None else exact({"delta": delta}, "delta"),
+        delta=hint(row.get("greeks"), "delta"),
     )
 
 

@@ -7,7 +7,6 @@ fresh process waits until nothing of the one before it can be on its way any mor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from brokers.http_dates import settlement_day
@@ -18,12 +17,9 @@ from brokers.http_wire import Failed, WireFailure, attempt
 from brokers.port import (
     BrokerError,
     BrokerOrder,
-    BrokerUnavailable,
-    DuplicateOrder,
     Execution,
     OrderRefused,
     OrderRequest,
-    OutcomeUnknown,
     SessionCalendar,
 )
 from brokers.tradier_http import Wire
@@ -51,7 +47,6 @@ class TradierOrders:
     ) -> None:
         self._wire, self._path, self._clock = wire, path, clock
         self._line = OrderLine(wire, clock, settle_s)
-        self._sure_from = clock.now() + timedelta(seconds=settle_s)
         self._increments = Increments(recorded, lambda at: settlement_day(calendar, at))
         self.doubled: list[str] = []  # in words
 
@@ -64,26 +59,8 @@ class TradierOrders:
     def submit(self, request: OrderRequest) -> BrokerOrder:
         """One POST at most, whatever comes of it."""
         form, name = order_fields(request), request.client_order_id
-        self._clock.wait_until(self._sure_from)
-        self._check_unknown(name)
+        self._line.check_unknown(name, lambda: self.order(name))
         return self._line.submit(name, lambda: self._placed(request, form), _refusal)
-
-    def _check_unknown(self, name: str) -> None:
-        try:
-            known = self.order(name)
-        except BrokerUnavailable as e:
-            said = str(e)
-        else:
-            if known is None:
-                return
-            raise DuplicateOrder(
-                f"Tradier has order {name} already; it was not sent again. Ask for its state by "
-                "this id."
-            )
-        raise OutcomeUnknown(
-            f"Order {name} was not sent now, and whether Tradier has it already is not known: "
-            f"{said}"
-        )
 
     def _placed(self, request: OrderRequest, form: Mapping[str, str]) -> BrokerOrder:
         """As Tradier has it; as it was asked for, should it not tell at once."""

@@ -107,9 +107,8 @@ class Wire(http_wire.Wire):
         if access.token:
             named["x-access-token"] = access.token.reveal()
         return self.request(
-            method, access.url.rstrip("/") + path, params=query, data=body or None, headers=named,
-            allow_redirects=False,  # the keys go to this address alone
-        )  # fmt: skip
+            method, access.url.rstrip("/") + path, params=query, data=body or None, headers=named
+        )
 
     def refusal(self, answer: Any) -> dict[str, Any]:
         if not isinstance(answer, dict):

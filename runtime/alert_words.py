@@ -15,7 +15,9 @@ from aggregates import control, reconciliation
 from aggregates import order_messages as orders
 from aggregates import session as sessions
 from aggregates.base import Event
+from aggregates.instrument import InstrumentRegistered, instrument_stream
 from aggregates.money import plain
+from aggregates.occ import occ_terms
 from aggregates.order import FINAL, Order
 from config.clock import utc_to_local
 from eventstore.envelope import Envelope
@@ -36,7 +38,16 @@ FAILURES: dict[type[Event], str] = {
     sessions.PhaseEnded: "Phase ended otherwise than planned",
 }
 # of the words that a phase ends with, those that somebody must look at
-TROUBLE = ("not flat", "not run", "stopped", "not checked", "failed", "not known")
+TROUBLE = (
+    "not flat",
+    "not run",
+    "stopped",
+    "not checked",
+    "failed",
+    "not known",
+    "no new universe",
+    "no universe",
+)
 NOT_KNOWN = "?"  # a result that no view knows yet
 _TOLD: tuple[type[Event], ...] = (*ENDS, *FAILURES, sessions.SessionClosed)
 TOPICS = tuple(event.topic for event in _TOLD)
@@ -99,10 +110,22 @@ class Words:
             ("Units", plain(order.filled.decimal)),
             ("Average price", price_of(order.filled_value / order.filled.decimal)),
             ("Symbol", terms.symbol),
+            *self._contract(terms.symbol, terms.instrument_id),
             ("Strategy", terms.strategy),
             ("Reason", terms.reason),
             ("Order", terms.order_id),
         ]
+
+    def _contract(self, symbol: str, instrument_id: str) -> Rows:
+        """What an option's symbol says, and what its price is for; nothing for a share."""
+        if (option := occ_terms(symbol)) is None:
+            return []
+        said = f"{option.root} {option.right} {option.strike:f}, expires {option.expiry}"
+        for each in self._feed.stream(instrument_stream(instrument_id)):
+            event = self._feed.event(each)
+            if isinstance(event, InstrumentRegistered):
+                said += f"; of {event.multiplier} shares, the price is for one"
+        return [("Contract", said)]
 
     def _failure(self, row: Envelope, event: Event, facts: FactsAt) -> Iterator[Alert]:
         if isinstance(event, sessions.SessionReconciled) and not event.differences:

@@ -41,7 +41,8 @@ LOOK = timedelta(seconds=10)  # how often it is looked at what no event tells
 TOLD_AGAIN = timedelta(seconds=30)
 AFTER_A_FAULT = timedelta(seconds=30)
 SILENT = timedelta(minutes=1)  # of the broker, while a session runs
-NOT_CLOSED = timedelta(hours=4)  # after the close: the universe is rebuilt before a session ends
+NOT_CLOSED = timedelta(hours=4)  # after the close; the universe is rebuilt before a session ends,
+REBUILT = timedelta(hours=11)  # and while it is, nothing is wrong for longer
 LEAVE_S = 3.0  # for an attempt that is under way when all ends; it is made again by the next start
 FAULTS = (TradeBotError, KeyFileError, ConfigError, OSError)
 NUMBERS = re.compile(r"\d+(\.\d+)?")
@@ -158,13 +159,13 @@ class Alerts:
     def _look_around(self, now: datetime, outbox: AlertOutbox) -> None:
         """What no event tells, and only time does."""
         _, follower, _ = self._opened()
-        known = outbox.followed()
-        if known and known.session and known.closes and now - known.closes > NOT_CLOSED:
-            said = f"The session {known.session} is not closed, {NOT_CLOSED} after its end."
-            self._fact(outbox, follower, f"open:{known.session}", now, said)
-        told = read_status(self._folder)
+        known, told = outbox.followed(), read_status(self._folder)
         if told is None or abs((now - told.at).total_seconds()) > OLD_S:
             told = None
+        patience = REBUILT if told and told.phase == "universe" else NOT_CLOSED
+        if known and known.session and known.closes and now - known.closes > patience:
+            said = f"The session {known.session} is not closed, {patience} after its end."
+            self._fact(outbox, follower, f"open:{known.session}", now, said)
         if told and told.session and told.broker and not told.broker.reachable:
             since = told.broker.unreachable_since or now
             if now - since >= SILENT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -18,7 +19,7 @@ from config.clock import Clock
 from config.paths import DataFolder
 from config.settings import Settings
 from runtime.broker_log import broker_log
-from screeners.file_screener import CANDIDATES, read_candidates
+from screeners.file_screener import CANDIDATES, SCREEN, read_candidates
 from screeners.port import ScreenerError
 
 if TYPE_CHECKING:  # alpaca-py takes longer to load than a kill may wait for
@@ -83,11 +84,29 @@ def connect(
 
 
 def _named(folder: DataFolder, settings: Settings, begun: Collection[str]) -> tuple[str, ...]:
-    """A session goes on with the symbols that it was begun with, whatever a file says by now."""
-    # SCREENER_NAME=FINNHUB: the screens find the symbols, and the file is not looked at.
-    if begun or settings.SCREENER_NAME != "FILE":
+    """A session goes on with the symbols that it was begun with, whatever a file says by now. One
+    that is wrong names none: what is held is watched, and a kill gets through, all the same."""
+    if begun or not _lists(folder, settings):
         return tuple(sorted(begun))
-    return candidates(folder)
+    with suppress(NotConnected):
+        return candidates(folder)
+    return ()
+
+
+def _lists(folder: DataFolder, settings: Settings) -> bool:
+    """Whether candidates.txt is what names the symbols."""
+    # SCREENER_NAME=FINNHUB, or FILE with a screen.csv: the screens find the symbols.
+    return settings.SCREENER_NAME == "FILE" and not (folder.market_data / SCREEN).exists()
+
+
+def nothing_named(folder: DataFolder, settings: Settings) -> str:
+    """Why candidates.txt, which should, names nothing to trade; empty when all is well."""
+    try:
+        named = not _lists(folder, settings) or candidates(folder)
+    except NotConnected as e:
+        return str(e)
+    where = folder.market_data
+    return "" if named else f"Nothing to trade: candidates.txt in {where} names no symbol."
 
 
 # -- simulated ---------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ class Screening:
         if self._screener is None:
             return ()
         wanted = self._screener.wanted()
+        if wanted is None and self._starts(strategy) >= self._hours.close:
+            return ()  # a half day that is over before its window, as its phase will say
         if wanted is None and self._screener.rebuilds:
             self._wait(self.begins(strategy))
         now = self._bot.clock.now()
@@ -81,6 +83,14 @@ class Screening:
             scan = self._scan(self._screener, strategy, mode)
         self._record(self._screener, strategy, mode, scan)
         return scan.chosen
+
+    def said(self, strategy: str) -> str:
+        """Why there are none or not more, of candidates that were chosen; mostly empty."""
+        found = self._bot.store.load(ScreenDay, screen_stream(self._hours.day)).chosen.get(strategy)
+        if found is None or found.said or found.symbols:
+            return found.said if found else ""
+        counts = "; ".join(f"{r.count:,} × {r.why}" for r in found.rejected[:3])
+        return f"none of {found.looked_at:,} passes{f' ({counts})' if counts else ''}"
 
     def _record(self, screener: Screener, strategy: str, mode: Mode, scan: Scan) -> None:
         day = self._hours.day

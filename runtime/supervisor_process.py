@@ -25,7 +25,7 @@ from eventstore.errors import ClockBehind, StoreUnreadable
 from exporters.errors import ExportError
 from runtime import logs
 from runtime.bootstrap import Bot
-from runtime.brokers import Connect, connect
+from runtime.brokers import Connect, connect, nothing_named
 from runtime.build_check import StartBlocked
 from runtime.event_log import EventLog, result_of
 from runtime.guard import KillOrder
@@ -47,6 +47,7 @@ NOT_AGAIN = (TradeBotError, KeyFileError, ConfigError)
 # has passed, and exits are seen to with every start that can record them
 TRY_AGAIN = (BrokerUnavailable, StoreUnreadable, ExportError, ClockBehind)
 START_REFUSED = (StartRefused, StartBlocked, KeysRefused)
+NOT_TRADED = "Nothing is traded today."  # begins what is said of a start that is refused
 
 
 class SupervisorProcess:
@@ -85,7 +86,7 @@ class SupervisorProcess:
             self._say("ERROR", f"{e} It is tried again.")
             return FAILED
         except NOT_AGAIN as e:
-            self._say("FATAL", f"Nothing is traded today. {e}", type(e).__name__)
+            self._say("FATAL", f"{NOT_TRADED} {e}", type(e).__name__)
             return REFUSED
         except Exception as e:
             logs.log_error(self._folder, self._clock.now(), e, "The supervisor could not start.")
@@ -113,9 +114,8 @@ class SupervisorProcess:
         bot, hours, connected = opened.bot, opened.hours, opened.connected
         guard.tell("", None)
         self._say("INFO", f"The supervisor of {hours.day} has started: {connected.market}.")
-        if not connected.symbols and bot.settings.SCREENER_NAME == "FILE":
-            where = self._folder.market_data
-            self._say("WARNING", f"Nothing to trade: candidates.txt in {where} names no symbol.")
+        if not connected.symbols and (said := nothing_named(self._folder, bot.settings)):
+            self._say("WARNING", said)
         register(bot, connected.symbols)
         screener = screener_of(self._folder, bot.settings, self._clock)
         supervisor = Supervisor(bot, connected.symbols, guard, screener)

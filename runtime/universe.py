@@ -43,7 +43,8 @@ class Rebuild:
     def run(self) -> str:
         """What came of it, in words; made already, nothing is asked."""
         bot, day = self._bot, self._hours.day
-        if (made := bot.store.load(ScreenDay, screen_stream(day)).universe) is not None:
+        screens = bot.store.load(ScreenDay, screen_stream(day))
+        if (made := screens.universe) is not None:
             return _made(made.symbols, made.looked_at)
         try:
             survey = self._surveyed(blocked(bot))
@@ -52,7 +53,8 @@ class Rebuild:
             kept = RecordUniverseKept(
                 at=bot.clock.now(), effective_date=day, source=self._screener.name, reason=str(e)
             )
-            dispatch(bot, kept, f"screen:{day}:universe-kept")
+            # a night that was interrupted after this is tried again, and may fail anew
+            dispatch(bot, kept, f"screen:{day}:universe-kept:{screens.version}")
             return f"no new universe, the one before stays: {e}"
         finally:
             end_progress(bot.folder)

@@ -16,8 +16,10 @@ from brokers.port import (
     BrokerPosition,
     BrokerUnavailable,
     Capabilities,
+    DuplicateOrder,
     Execution,
     News,
+    OrderRefused,
     OrderRequest,
     OutcomeUnknown,
 )
@@ -52,6 +54,9 @@ class WatchedBroker:
             answer = ask()
         except (BrokerUnavailable, OutcomeUnknown):
             self._silent_since.setdefault(of, asked)
+            raise
+        except (OrderRefused, DuplicateOrder):  # a no is an answer
+            self._silent_since.pop(of, None)
             raise
         finally:
             self._beat()

@@ -18,6 +18,7 @@ import finnhub
 import requests
 
 from config.clock import Clock, from_micros
+from config.http_body import TooLong, read_body
 from config.setting_forms import Secret
 from screeners.port import ScreenerError, ScreenerKeyRefused, Wait
 
@@ -28,7 +29,8 @@ SPACING = timedelta(milliseconds=1050)
 LONGEST_PAUSE = timedelta(seconds=65)  # the limit is per minute
 FIRST_PAUSE = timedelta(seconds=1)  # doubled with every further try
 LONGEST_ANSWER = 32 * 2**20  # bytes; all securities of the United States are a quarter of that
-LONGEST_S = 20  # the pulse of whoever trades is watched: no answer may take longer
+# The pulse of whoever trades is watched: no answer may be silent, or drip, for longer.
+LONGEST_S, LONGEST_BODY_S = 20, 60.0
 
 
 class NotTold(ScreenerError):
@@ -56,14 +58,19 @@ class Wire(requests.Session):
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
         """One request, one answer. Raises _Failure for all but JSON with a 2xx."""
-        options |= {"timeout": self._timeout_s, "allow_redirects": False}
+        options |= {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
         failure = None
         try:
             response = super().request(method, url, **options)
+            read_body(response, LONGEST_BODY_S, LONGEST_ANSWER)
         except requests.Timeout:
             failure = _Failure("no answer in time")
+        except TooLong:
+            failure = _Failure("an answer that makes no sense", response.status_code)
         except requests.RequestException:
             failure = _Failure("no connection")
+        except UnicodeError:  # in a header: nothing was sent, and the key is wrong
+            failure = _Failure("a key that cannot be sent", 401)
         if failure is not None:  # outside the except: the library's error holds the key
             raise failure
         answer = self._answer(response)
@@ -76,8 +83,6 @@ class Wire(requests.Session):
         if not 200 <= status < 300:
             raise _Failure(f"HTTP {status}", status, self._pause_asked(response))
         try:
-            if len(body) > LONGEST_ANSWER:
-                raise ValueError
             return json.loads(body, parse_float=Decimal, parse_constant=_refuse)
         except (ValueError, ArithmeticError, RecursionError):
             pass
@@ -141,7 +146,8 @@ class Line:
 
     def _once(self, call: Callable[[Client], Any], wait: Wait) -> Any:
         """An answer, or why there is none, as a value: no error is raised inside another."""
-        wait(self._free_at)
+        # never longer than the spacing, should the clock have been set back meanwhile
+        wait(min(self._free_at, self._clock.now() + SPACING))
         self._free_at = self._clock.now() + SPACING
         self.calls += 1
         try:

@@ -87,6 +87,21 @@ def test_a_chain_without_quotes_has_contracts_without_prices(
     assert [c.delta for c in found.values()] == [D("-0.4123"), None, None]
 
 
+@pytest.mark.parametrize("delta", ["-2.4E-31", "about a half"])
+def test_a_delta_that_cannot_be_read_is_none_and_leaves_the_rest_of_the_chain(
+    alpaca: Any, monkeypatch: pytest.MonkeyPatch, delta: str
+) -> None:
+    symbols = [alpaca.books.list_put("ALFA", NEXT, strike, "2.50") for strike in ("1", "2")]
+    quoted = [alpaca.server._snapshot(symbol) for symbol in symbols]
+    quoted[0] |= {"greeks": {"delta": delta}}
+    monkeypatch.setattr(
+        alpaca.server, "_snapshot", lambda s: dict(zip(symbols, quoted, strict=True))[s]
+    )
+    assert [(c.bid, c.delta) for c in chain(alpaca).values()] == [
+        (D("2.48"), None), (D("2.48"), D("-0.4123")),
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_traded_is_not_in_the_chain(alpaca: Any) -> None:
     alpaca.books.list_put("ALFA", NEXT, "90", "2.50", tradable=False)
     assert chain(alpaca) == {}

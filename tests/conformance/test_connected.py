@@ -13,7 +13,7 @@ from config.calendar import SessionHours, TradingCalendar
 from config.paths import DataFolder
 from config.setting_forms import Secret
 from config.settings import Settings, demo_settings
-from runtime.brokers import NotConnected, candidates, connect
+from runtime.brokers import NotConnected, candidates, connect, nothing_named
 from runtime.connection_tests import try_alpaca
 
 KEYS = {"ALPACA_API_KEY": Secret("k" * 20), "ALPACA_SECRET_KEY": Secret("s" * 40)}
@@ -97,6 +97,35 @@ def test_candidates(tmp_path: Path, content: bytes | None, expected: tuple[str, 
         folder.market_data.mkdir()
         (folder.market_data / "candidates.txt").write_bytes(content)
     assert candidates(folder) == expected
+
+
+def test_a_file_of_candidates_that_is_wrong_keeps_nobody_from_the_broker(
+    alpaca: Any, sessions: TradingCalendar, hours: SessionHours, tmp_path: Path
+) -> None:
+    """What is held is watched all the same, and a kill must get through."""
+    folder = DataFolder(tmp_path)
+    folder.market_data.mkdir()
+    (folder.market_data / "candidates.txt").write_text("AA BB\n")
+    found = connect(folder, ALPACA, alpaca.clock, sessions, hours, access=alpaca.access)
+    found.close()
+    assert found.symbols == ()
+    assert "'AA BB' cannot be a symbol" in nothing_named(folder, ALPACA)
+
+
+def test_a_list_is_not_looked_at_beside_a_screen(
+    alpaca: Any, sessions: TradingCalendar, hours: SessionHours, tmp_path: Path
+) -> None:
+    folder = DataFolder(tmp_path)
+    folder.market_data.mkdir()
+    assert "names no symbol" in nothing_named(folder, ALPACA)
+    (folder.market_data / "candidates.txt").write_text("ALFA\n")
+    assert nothing_named(folder, ALPACA) == ""
+    (folder.market_data / "candidates.txt").write_text("AA BB\n")
+    (folder.market_data / "screen.csv").write_text("symbol\nALFA\n")
+    found = connect(folder, ALPACA, alpaca.clock, sessions, hours, access=alpaca.access)
+    found.close()
+    assert found.symbols == ()
+    assert nothing_named(folder, ALPACA) == "", "the screen finds them"
 
 
 @pytest.mark.parametrize("content", [b"AA BB\n", b"A/B\n", b"\xff\xfe"])

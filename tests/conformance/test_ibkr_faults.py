@@ -257,6 +257,25 @@ def test_an_order_is_dated_by_when_it_was_seen_and_changed_here(ibkr: Any, sessi
         broker.close()
 
 
+def test_what_a_killed_process_sent_is_not_sent_again_while_it_is_under_way(
+    make_rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever goes on asks for the order first, as it must, and IBKR does not list it yet."""
+    ibkr = make_rig("ibkr", settle_s=2)
+    ibkr.delay_request()
+    with pytest.raises(OutcomeUnknown):
+        ibkr.broker.submit(ibkr.ask())
+    broker = ibkr.again()
+    assert broker.order("a-1") is None
+    began = ibkr.clock.now()
+    broker.submit(ibkr.ask("new"))
+    assert ibkr.clock.now() - began < timedelta(seconds=1), "what is new need not wait"
+    monkeypatch.setattr(ibkr.clock, "wait_until", lambda _moment: ibkr.gateway.calm())
+    with pytest.raises(DuplicateOrder):
+        broker.submit(ibkr.ask())
+    assert (ibkr.sent("a-1"), ibkr.orders_there("a-1")) == (1, 1)
+
+
 # --- fills ------------------------------------------------------------------------------------
 
 

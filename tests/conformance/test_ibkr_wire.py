@@ -106,6 +106,14 @@ def test_a_filled_order_whose_total_is_left_out_is_as_large_as_its_fills() -> No
     assert (order.state, order.quantity) == ("filled", 25)
 
 
+def test_a_cancelled_order_whose_total_is_left_out_is_not_filled() -> None:
+    """It would stay open here for ever: fills for the rest of it never come."""
+    row = told(say.completed_order(order_of(status="Cancelled", quantity=D(0)))).row
+    at = datetime.now(UTC)
+    order = broker_order(row, "Cancelled", D(7), at, at, completed=True)
+    assert (order.state, order.quantity, order.filled_quantity) == ("cancelled", 7, 7)
+
+
 def test_an_execution_is_read_to_the_last_digit() -> None:
     at = datetime(2026, 3, 2, 14, 31, 5, tzinfo=UTC)
     fill = books.Fill("0e.1.01", order_of(), D("10"), D("100.123456789"), at, D(1))
@@ -113,6 +121,19 @@ def test_an_execution_is_read_to_the_last_digit() -> None:
     assert (row.execution_id, row.perm_id, row.order_ref) == ("0e.1.01", 900, "a-1")
     assert (row.buys, row.quantity, row.price) == (True, 10, D("100.123456789"))
     assert row.executed_at == at
+
+
+@pytest.mark.parametrize("text", ["1.7976931348623157E308", ""])
+def test_a_cost_that_is_not_set_is_none_yet_and_ends_no_connection(text: str) -> None:
+    found = read(["59", "1", "0e.1.01", text, "USD", "", "", ""])
+    assert found is None or found.kind != "cost"
+
+
+@pytest.mark.parametrize("text", ["-2.4E-31", "1.7976931348623157E308", "NaN", ""])
+def test_a_delta_that_is_none_leaves_the_rest_of_the_chain(text: str) -> None:
+    found = read(["21", "1000000001", "13", "0", "0.2", text, "3", "0"])
+    assert found is not None
+    assert found.row.value in (-2, 0)
 
 
 def test_other_messages_are_passed_over_and_damaged_ones_are_not() -> None:
@@ -213,6 +234,12 @@ def test_options_there_and_back(root: str, expiry: date, thousandths: int) -> No
     contract = asked_for(symbol)
     assert (contract.secType, len(contract.localSymbol)) == ("OPT", 21)
     assert symbol_of(contract) == symbol
+
+
+def test_a_share_in_another_currency_is_not_the_american_one_of_that_name() -> None:
+    contract = asked_for("RY")
+    contract.currency = "CAD"
+    assert symbol_of(contract) == "STK_RY_CAD"
 
 
 def test_what_this_bot_does_not_trade_is_seen_all_the_same() -> None:

@@ -138,3 +138,29 @@ def test_a_day_whose_symbols_a_screener_chose(
     assert outcome == f"the universe has {len(newest.symbols)} of 6 securities that were looked at"
     assert market.events(SessionClosed)
     assert not any(finnhub.KEY in p.read_text() for p in market.folder.root.rglob("*.log"))
+
+
+def test_a_day_whose_screener_talks_nonsense_goes_on_and_says_so(
+    market: Any, screened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = finnhub.Market(market.clock.now)
+    told.add(*(finnhub.Share(symbol) for symbol in (*screened.SYMBOLS, "NASD")))
+    told.shares["NASD"].mic = "XNAS"
+    told.add(finnhub.Share("TINY", cap=1))
+    evening_before(market.folder, told)
+    server = finnhub.FinnhubServer(told)
+    server.fault("deep", times=100_000)
+
+    def screener_of(folder: DataFolder, _: Settings, clock: Clock) -> FinnhubScreener:
+        return at_fake(server, clock, folder)
+
+    monkeypatch.setattr(supervisor_process, "screener_of", screener_of)
+    market.play(4)
+    assert market.run() == OVER
+    server.close()
+    outcomes = {e.phase: e.outcome for e in market.events(PhaseEnded)}
+    assert outcomes["open"] == "flat; candidates: none of 5 passes (5 × price: not known)"
+    assert "no new universe, the one before stays: Finnhub" in outcomes["universe"]
+    assert list(outcomes) == ["open", "holdings", "mid", "close", "universe"]
+    assert market.events(SessionClosed)
+    assert not market.books.fills

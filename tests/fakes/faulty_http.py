@@ -26,7 +26,7 @@ LATE_S = 0.15  # after which a late request reaches the books
 KINDS = {
     "mute_before", "mute_after", "late", "reset_before", "reset_after", "504_before", "504_after",
     "malformed_after", "empty", "429", "gateway_404", "keys_refused", "echo",
-    "deep",
+    "deep", "redirect", "drip",
 }  # fmt: skip
 
 Reply = tuple[int, Any, dict[str, str]]  # status, JSON (or bytes, or None for no body), headers
@@ -238,6 +238,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "429":
             at = self.fake.books.clock().timestamp() + fault.reset_s
             self._say(self.fake.too_many(int(at + 0.999)))
+        elif kind == "redirect":
+            self._say((307, None, {"Location": self.path}))
+        elif kind == "drip":
+            self._send(200, b"", {}, length=1_000)
+            for _ in range(1_000):
+                self.wfile.write(b" ")
+                if self.fake.ended.wait(0.02):
+                    return
         elif kind == "echo":
             self._say(self.fake.refusal(f"what is {' '.join(self.fake.keys)}?"))
         else:
@@ -256,11 +264,13 @@ class _Handler(BaseHTTPRequestHandler):
         status, answer, headers = reply
         self._send(status, _body(answer), headers)
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _send(
+        self, status: int, body: bytes, headers: dict[str, str], length: int | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from brokers.port import BrokerUnavailable
+from brokers.port import BrokerUnavailable, OrderRefused
 from config.clock import VirtualClock
 from runtime.watched_broker import WatchedBroker
 
@@ -48,3 +48,19 @@ def test_prices_that_come_do_not_hide_that_orders_get_no_answer_nor_the_other_wa
     ask[dead]()
     assert watched.unreachable_since is None
     assert len(beats) == 7  # every answer and every failure shows that the loop goes on
+
+
+def test_a_refusal_is_an_answer() -> None:
+    class Refusing(HalfDead):
+        def submit(self, _request: object) -> None:
+            raise OrderRefused("market_closed", "The market is closed.")
+
+    broker = Refusing()
+    watched = WatchedBroker(broker, VirtualClock(START), lambda: None)  # type: ignore[arg-type]
+    broker.dead = {"positions"}
+    with pytest.raises(BrokerUnavailable):
+        watched.positions()
+    assert watched.unreachable_since == START
+    with pytest.raises(OrderRefused):
+        watched.submit(None)  # type: ignore[arg-type]
+    assert watched.unreachable_since is None

@@ -8,6 +8,7 @@ from beside import beside
 
 from aggregates.blocklist import BlockSymbol
 from aggregates.screen import CandidatesChosen, ScreenDay, screen_stream
+from config.calendar import SessionHours
 from config.clock import from_micros, to_micros
 from config.setting_forms import Secret
 from runtime.screening import screener_of
@@ -104,6 +105,18 @@ def test_they_are_ready_before_the_phase_and_prices_are_fresh(rig: Any) -> None:
     assert recorded(rig, "MID").mode == "intraday"
 
 
+def test_on_a_half_day_without_its_window_nobody_is_asked_and_nobody_waits(rig: Any) -> None:
+    """CLOSE starts at 14:30, and the session ends at 13:00."""
+    hours = rig_module.hours_of(WEDNESDAY)
+    half = SessionHours(hours.day, hours.open, hours.open + timedelta(hours=3, minutes=30))
+    rig.clock.wait_until(half.open + timedelta(hours=3))
+    began = rig.clock.now()
+    screening = rig.start(WEDNESDAY)
+    screening._hours = half
+    assert screening.candidates("CLOSE") == ()
+    assert (rig.clock.now(), rig.server.calls) == (began, [])
+
+
 def test_when_nobody_passes_the_phase_does_not_wait(make_rig: Any) -> None:
     rig = make_rig(MAX_PRICE="10")
     crowd(rig, 80)
@@ -192,6 +205,7 @@ def test_a_screener_that_fails_gives_what_passed_by_then(rig: Any, kind: str) ->
     said = recorded(rig).said
     assert said.startswith("Finnhub") or "when the phase starts" in said
     assert fakes.KEY not in said
+    assert rig.start(WEDNESDAY).said("OPEN") == said
     assert rig.clock.now() <= rig_module.hours_of(WEDNESDAY).open
     rig.server.calm()
     rig.market.at = None

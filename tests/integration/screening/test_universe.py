@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from beside import beside
 from aggregates.blocklist import BlockSymbol
 from aggregates.screen import ScreenDay, UniverseNotRebuilt, UniverseRebuilt, screen_stream
 from runtime.screen_files import read_facts
+from screeners import finnhub_wire
 
 rig_module, fakes = beside("integration/screening_rig"), beside("fakes/finnhub_server")
 Share, TUESDAY, Killed = fakes.Share, rig_module.TUESDAY, rig_module.Killed
@@ -230,6 +232,47 @@ def test_silence_is_waited_for_and_then_told(rig: Any) -> None:
     rig.server.fault("504_before", times=3)
     rig.start().rebuild_universe()
     assert len(universe(rig).symbols) == 2
+
+
+def test_a_key_that_cannot_be_sent_is_refused(rig: Any) -> None:
+    """Copied with what an editor made of three dots."""
+    rig.close_of()
+    assert "refuses the key" in rig.start(key="canary-finnhub-key\u2026").rebuild_universe()
+    assert rig.server.asked == []
+
+
+def test_a_night_that_fails_again_after_a_kill_says_what_was_last(rig: Any) -> None:
+    """The phase was killed before its end was recorded."""
+    crowd(rig, 4)
+    rig.close_of()
+    rig.server.fault("reset_before", times=10_000)
+    assert "no connection" in rig.start().rebuild_universe()
+    rig.server.calm()
+    rig.server.fault("keys_refused", times=10_000)
+    assert "refuses the key" in rig.start().rebuild_universe()
+    assert "refuses the key" in kept(rig).reason
+
+
+def test_an_answer_byte_by_byte_is_cut_in_time(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finnhub_wire, "LONGEST_BODY_S", 0.1)
+    crowd(rig, 4)
+    rig.close_of()
+    rig.server.fault("drip", times=1)
+    began = monotonic()
+    rig.start().rebuild_universe()
+    assert monotonic() - began < 5, "its twenty seconds are not waited for"
+    assert len(universe(rig).symbols) == 2
+
+
+def test_a_clock_that_was_set_back_is_not_waited_for(rig: Any) -> None:
+    crowd(rig, 20)
+    rig.close_of()
+    screening = rig.start()
+    # of a call before it was set back
+    rig.screener._line._free_at = rig.clock.now() + timedelta(hours=5)
+    begun = rig.clock.now()
+    screening.rebuild_universe()
+    assert rig.clock.now() - begun < timedelta(minutes=5)
 
 
 def test_progress_is_told_while_it_runs(rig: Any) -> None:
