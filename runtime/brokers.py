@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from aggregates.errors import TradeBotError
 from brokers.market_data import CsvMarketData, MarketData
-from brokers.port import Broker
 from brokers.simulated import SimulatedBroker
 from brokers.synthetic import SyntheticMarketData
 from config.calendar import SessionHours, TradingCalendar
@@ -19,6 +17,7 @@ from config.clock import Clock
 from config.paths import DataFolder
 from config.settings import Settings
 from runtime.broker_log import broker_log
+from runtime.connected import Connected, NotConnected
 from screeners.file_screener import CANDIDATES, SCREEN, read_candidates
 from screeners.port import ScreenerError
 
@@ -27,33 +26,6 @@ if TYPE_CHECKING:  # alpaca-py takes longer to load than a kill may wait for
     from brokers.ibkr_link import Access as IbkrAccess
 
 FILLS_BACK = timedelta(days=7)  # no day order is open for so long
-
-
-class NotConnected(TradeBotError):
-    """The broker of the settings cannot be used as they are: nothing was sent."""
-
-
-class Connected(NamedTuple):
-    """``market`` says in words where prices come from; ``close`` ends every connection."""
-
-    broker: Broker
-    symbols: tuple[str, ...]
-    market: str
-    close: Callable[[], None]
-
-
-class Connect(Protocol):
-    """How a supervisor gets its broker. ``begun``: symbols of a session that is open already."""
-
-    def __call__(
-        self,
-        folder: DataFolder,
-        settings: Settings,
-        clock: Clock,
-        calendar: TradingCalendar,
-        hours: SessionHours,
-        begun: Collection[str],
-    ) -> Connected: ...
 
 
 def connect(

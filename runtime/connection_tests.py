@@ -15,7 +15,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -28,6 +28,7 @@ from config.paths import DataFolder
 from config.settings import Settings
 from runtime.alert_words import when
 from runtime.brokers import alpaca_access
+from runtime.connected import Result
 from runtime.log_secrets import VaultValues
 from runtime.mail import LONGEST_S, MailNotSent, can_send, connected, deliver, sign_in
 from runtime.schedule import calendar_around
@@ -35,14 +36,6 @@ from screeners.file_screener import SCREEN, FileScreener, read_screen
 
 if TYPE_CHECKING:
     from brokers.alpaca import Access
-
-
-class Result(NamedTuple):
-    """``passed`` None: there was nothing to test, and ``said`` tells what that means."""
-
-    what: str
-    passed: bool | None
-    said: str
 
 
 def try_connections(folder: DataFolder, settings: Settings) -> list[Result]:

@@ -15,8 +15,7 @@ from config.errors import ConfigError
 from config.paths import DataFolder
 from config.settings import Settings
 from runtime.broker_log import broker_log
-from runtime.brokers import Connected, NotConnected
-from runtime.connection_tests import Result
+from runtime.connected import Connected, NotConnected, Result
 from runtime.mail import LONGEST_S
 from runtime.schedule import calendar_around
 

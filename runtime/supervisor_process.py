@@ -25,8 +25,9 @@ from eventstore.errors import ClockBehind, StoreUnreadable
 from exporters.errors import ExportError
 from runtime import logs
 from runtime.bootstrap import Bot
-from runtime.brokers import Connect, connect, nothing_named
+from runtime.brokers import connect, nothing_named
 from runtime.build_check import StartBlocked
+from runtime.connected import Connect
 from runtime.event_log import EventLog, result_of
 from runtime.guard import KillOrder
 from runtime.kill_switch import kill_without_session

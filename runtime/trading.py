@@ -23,7 +23,8 @@ from config.settings import Settings
 from eventstore.feed import Feed
 from runtime import logs
 from runtime.bot_state import ERROR, IDLE, KILLED, STOPPED, write_state
-from runtime.brokers import Connect, connect
+from runtime.brokers import connect
+from runtime.connected import Connect
 from runtime.control import ACTIONS, Flags
 from runtime.custody import Custody
 from runtime.dispatch import Dispatcher
@@ -33,7 +34,7 @@ from runtime.log_reading import last_message
 from runtime.schedule import Due, Horizon, calendar_around, next_due
 from runtime.status import NextPhase, Status, heartbeat, write_status
 from runtime.supervisor_child import COMMAND, SupervisorChild
-from runtime.supervisor_process import OVER, REFUSED, TOLD
+from runtime.supervisor_process import NOT_TRADED, OVER, REFUSED, TOLD
 from runtime.waits import Waits
 from runtime.watchdog import KillFlag, hung_after, take_over
 from security.keyfile import KeyFileError
@@ -81,6 +82,7 @@ class Trading:
         self._kill_flag, self._waits = KillFlag(folder), Waits()
         self._kill: KillOrder | None = None  # main carries it out
         self._given_up: set[date] = set()  # what was refused is not tried again that day
+        self._refused = ""  # why, in words
         self._given_up_on: date | None = None
         self._due: Due | None = None
         self._day: date | None = None  # of the supervisor that runs
@@ -163,8 +165,9 @@ class Trading:
     def _after(self, code: int) -> None:
         self._planned_at, self._state = float("-inf"), ""
         if code == REFUSED and self._day is not None:
-            why = last_message(log_path(self._folder, "main_bot"), "FATAL")
-            self._alert(f"{self._day} is not traded: {why or 'main_bot.log says why.'}")
+            said = last_message(log_path(self._folder, "main_bot"), "FATAL")
+            self._refused = said.removeprefix(NOT_TRADED).strip() or "main_bot.log says why."
+            self._alert(f"{self._day} is not traded: {self._refused}")
             self._given_up.add(self._day)
             self._given_up_on = self._clock.now().date()
         elif code not in (OVER, TOLD) and not self._kill:
@@ -278,6 +281,7 @@ class Trading:
             entries_blocked=blocked,
             broker=None,
             logs=logs.trouble(),
+            refused=self._refused if self._given_up else "",
         )
         write_status(self._folder, status)
         heartbeat(self._folder, status.at, state)

@@ -16,8 +16,8 @@ from exporters.trade_history import write_day
 from projections.ledger_records import NOW
 from runtime import logs
 from runtime.bootstrap import Bot
-from runtime.brokers import Connect, Connected
 from runtime.checkpoints import checkpoint_session
+from runtime.connected import Connect, Connected
 from runtime.control import Flags
 from runtime.custody import Custody
 from runtime.instruments import register as register

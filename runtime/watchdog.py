@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from config.clock import Clock
 from config.paths import DataFolder
 from config.settings import Settings
-from runtime.brokers import Connect
+from runtime.connected import Connect
 from runtime.guard import KillOrder
 from runtime.kill_switch import kill_without_session
 from runtime.run_lock import trading_alone

@@ -17,8 +17,8 @@ from config.setting_check import Finding
 from config.setting_model import KEYS
 from config.this_machine import is_this_machine
 from runtime.bot_state import PROVISIONING, REGISTRATION
+from runtime.connected import Result
 from runtime.connection_tests import (
-    Result,
     try_broker,
     try_connections,
     try_mail,

@@ -18,7 +18,8 @@ from config.paths import DataFolder
 from config.setting_forms import Secret
 from config.settings import settings_from
 from eventstore.feed import Feed
-from runtime.brokers import Connected, connect
+from runtime.brokers import connect
+from runtime.connected import Connected
 from runtime.keys import key_ring
 from runtime.provisioning import provision_bot
 from runtime.recovery_key import new_recovery_key

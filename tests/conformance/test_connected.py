@@ -13,7 +13,8 @@ from config.calendar import SessionHours, TradingCalendar
 from config.paths import DataFolder
 from config.setting_forms import Secret
 from config.settings import Settings, demo_settings
-from runtime.brokers import NotConnected, candidates, connect, nothing_named
+from runtime.brokers import candidates, connect, nothing_named
+from runtime.connected import NotConnected
 from runtime.connection_tests import try_alpaca
 
 KEYS = {"ALPACA_API_KEY": Secret("k" * 20), "ALPACA_SECRET_KEY": Secret("s" * 40)}

@@ -12,7 +12,8 @@ from brokers.port import KeysRefused
 from config.calendar import SessionHours, TradingCalendar
 from config.paths import DataFolder
 from config.settings import Settings, demo_settings
-from runtime.brokers import NotConnected, connect
+from runtime.brokers import connect
+from runtime.connected import NotConnected
 from runtime.connection_tests import try_broker
 from runtime.ibkr import ibkr_access, try_ibkr
 
