@@ -15,7 +15,7 @@ import msgspec
 
 from aggregates.market import MINUTE, Bar, Quote
 from aggregates.order_messages import OrderType, Side
-from brokers.http_fields import Unreadable, count, exact, fields, moment, text
+from brokers.http_fields import Unreadable, count, exact, fields, moment, side, text
 from brokers.port import (
     Activity,
     ActivityKind,
@@ -26,6 +26,7 @@ from brokers.port import (
 )
 
 # https://docs.alpaca.markets/docs/orders-at-alpaca#order-lifecycle; every other status is open
+_SIDES: dict[str, Side] = {"buy": "buy", "sell": "sell", "sell_short": "sell"}
 _FINAL: Mapping[str, BrokerState] = {
     "filled": "filled",
     "canceled": "cancelled",
@@ -91,7 +92,7 @@ def order(raw: Any) -> BrokerOrder:
         client_order_id=text(row, "client_order_id"),
         broker_order_id=text(row, "id"),
         symbol=text(row, "symbol"),
-        side=_side(row),
+        side=side(row, _SIDES),
         order_type=cast(OrderType, kind) if kind in ("market", "limit", "stop") else "other",
         quantity=quantity,
         filled_quantity=filled,
@@ -166,7 +167,7 @@ class WireFill:
         self.order_id, self.symbol, self.side = (
             text(row, "order_id"),
             text(row, "symbol"),
-            _side(row),
+            side(row, _SIDES),
         )
         self.quantity, self.price = exact(row, "qty"), exact(row, "price")
         self.cumulative = exact(row, "cum_qty")
@@ -205,12 +206,3 @@ def bar(symbol: str, raw: Any) -> Bar:
         symbol=symbol, start=moment(row, "t"), open=opened, high=high, low=low, close=close,
         volume=count(row, "v"),
     )  # fmt: skip
-
-
-def _side(row: Mapping[str, Any]) -> Side:
-    side = text(row, "side")
-    if side == "buy":
-        return "buy"
-    if side in ("sell", "sell_short"):
-        return "sell"
-    raise Unreadable("side")

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from aggregates.money import plain
+from aggregates.order_messages import Side
 
 
 class Unreadable(ValueError):
@@ -51,6 +52,14 @@ def text(row: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise Unreadable(name)
     return value
+
+
+def side(row: Mapping[str, Any], words: Mapping[str, Side]) -> Side:
+    """What the broker's word for it means; of several legs, say, it has none."""
+    found = words.get(text(row, "side"))
+    if found is None:
+        raise Unreadable("side")
+    return found
 
 
 def moment(row: Mapping[str, Any], name: str) -> datetime:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from aggregates.market import MINUTE, Quote
 from aggregates.order_messages import OrderType, Side
-from brokers.http_fields import Unreadable, count, exact, fields, moment, text
+from brokers.http_fields import Unreadable, count, exact, fields, moment, side, text
 from brokers.port import (
     Activity,
     BrokerOrder,
@@ -27,6 +27,7 @@ from brokers.port import (
 )
 from brokers.simulated_refusals import price_units, quantity_units
 
+_SIDES: dict[str, Side] = {"buy": "buy", "sell": "sell", "sell_short": "sell"}
 STEP = Decimal("0.000001")
 _OUR_ID = re.compile("tb1-([0-9a-f]{32})")  # aggregates.order.client_order_id
 _SHORT_ID = re.compile("[!-~]{1,15}")
@@ -106,7 +107,7 @@ def order(raw: Any, symbol: str) -> BrokerOrder:
         client_order_id=client_id(row.get("ref_id")),
         broker_order_id=text(row, "id"),
         symbol=symbol,
-        side=_side(row),
+        side=side(row, _SIDES),
         order_type=_type(row),
         quantity=exact(row, "quantity"),
         filled_quantity=filled,
@@ -145,7 +146,7 @@ def _execution(order: Mapping[str, Any], row: Mapping[str, Any], symbol: str) ->
         client_order_id=client_id(order.get("ref_id")),
         broker_order_id=text(order, "id"),
         symbol=symbol,
-        side=_side(order),
+        side=side(order, _SIDES),
         quantity=quantity,
         price=price,
         currency="USD",
@@ -223,12 +224,3 @@ def _day(row: Mapping[str, Any], name: str) -> date:
         return date.fromisoformat(text(row, name)[:10])
     except ValueError:
         raise Unreadable(name) from None
-
-
-def _side(row: Mapping[str, Any]) -> Side:
-    side = text(row, "side")
-    if side == "buy":
-        return "buy"
-    if side in ("sell", "sell_short"):
-        return "sell"
-    raise Unreadable("side")

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from aggregates.occ import occ_terms
 from aggregates.order_messages import OrderType, Side
-from brokers.http_fields import Unreadable, count, exact, fields, moment, text
+from brokers.http_fields import Unreadable, count, exact, fields, moment, side, text
 from brokers.http_increments import Total
 from brokers.port import BrokerOrder, BrokerPosition, BrokerState, OrderRefused, OrderRequest
 from brokers.simulated_refusals import price_units, quantity_units
@@ -125,7 +125,7 @@ def order(raw: Any) -> BrokerOrder:
         client_order_id=_tag(row),
         broker_order_id=str(count(row, "id")),
         symbol=_symbol(row),
-        side=_side(row),
+        side=side(row, _SIDES),
         order_type=cast(OrderType, kind) if kind in ("market", "limit", "stop") else "other",
         quantity=exact(row, "quantity"),
         filled_quantity=filled,
@@ -150,8 +150,8 @@ def total(raw: Any) -> Total | None:
         raise Unreadable("avg_fill_price")
     return Total(
         client_order_id=_tag(row), broker_order_id=str(count(row, "id")), symbol=_symbol(row),
-        side=_side(row), quantity=quantity, average=average, at=moment(row, "transaction_date"),
-        multiplier=CONTRACT if row.get("option_symbol") else 1,
+        side=side(row, _SIDES), quantity=quantity, average=average,
+        at=moment(row, "transaction_date"), multiplier=CONTRACT if row.get("option_symbol") else 1,
     )  # fmt: skip
 
 
@@ -168,13 +168,6 @@ def _tag(row: Mapping[str, Any]) -> str:
 
 def _symbol(row: Mapping[str, Any]) -> str:
     return here(text(row, "option_symbol" if row.get("option_symbol") else "symbol"))
-
-
-def _side(row: Mapping[str, Any]) -> Side:
-    side = _SIDES.get(text(row, "side"))
-    if side is None:  # of several legs, say
-        raise Unreadable("side of an order")
-    return side
 
 
 # --- the account ------------------------------------------------------------------------------

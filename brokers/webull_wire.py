@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from aggregates.order_messages import OrderType, Side
-from brokers.http_fields import Unreadable, exact, fields, moment, rows, text
+from brokers.http_fields import Unreadable, exact, fields, moment, rows, side, text
 from brokers.http_increments import Total
 from brokers.port import (
     Activity,
@@ -27,6 +27,7 @@ from brokers.port import (
 )
 from brokers.simulated_refusals import price_units, quantity_units
 
+_SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell", "SHORT": "sell"}
 STEP = Decimal("0.00001")  # Webull documents fractions, and not how fine they may be
 _OUR_ID = re.compile("tb1-([0-9a-f]{32})")  # 36 characters: aggregates.order.client_order_id
 _ALLOWED = re.compile("[A-Za-z0-9_-]{1,32}")
@@ -110,7 +111,7 @@ def order(row: Mapping[str, Any]) -> BrokerOrder:
         client_order_id=client_id(text(row, "client_order_id")),
         broker_order_id=text(row, "order_id"),
         symbol=text(row, "symbol"),
-        side=_side(row),
+        side=side(row, _SIDES),
         order_type=_KNOWN_TYPES.get(text(row, "order_type"), "other"),
         quantity=exact(row, "total_quantity"),
         filled_quantity=filled,
@@ -145,7 +146,7 @@ def total(row: Mapping[str, Any]) -> Total | None:
         raise Unreadable("filled quantity or price of an order")
     return Total(
         client_order_id=client_id(text(row, "client_order_id")),
-        broker_order_id=text(row, "order_id"), symbol=text(row, "symbol"), side=_side(row),
+        broker_order_id=text(row, "order_id"), symbol=text(row, "symbol"), side=side(row, _SIDES),
         quantity=quantity, average=average, at=moment(row, "filled_time_at"),
     )  # fmt: skip
 
@@ -226,12 +227,3 @@ def next_page(raw: Any) -> str:
 def stamp(at: datetime) -> str:
     """As queries take it."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
-
-
-def _side(row: Mapping[str, Any]) -> Side:
-    side = text(row, "side")
-    if side == "BUY":
-        return "buy"
-    if side in ("SELL", "SHORT"):
-        return "sell"
-    raise Unreadable("side")
