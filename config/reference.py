@@ -26,8 +26,9 @@ Made from the tables in `config/setting_groups/` by `python -m config.reference`
 - **Default.** *required*: the key must be given, an example stands beside it. Any other key that is
   absent has the default that stands here; no value is ever guessed.
 - **Fixed.** The four codes of the identity and the currency name the books: they never change.
-- **Restart.** *yes*: a change waits until `tbot run` is started again. Others hold from the next
-  session on.
+- **Restart.** *yes*: a change waits until `tbot run` is started again. Those of mail hold at once,
+  others from the next session on: one whose supervisor has started (`TBOT_SUPERVISOR_UTC_HHMM`)
+  goes on with what held then.
 - **Fractions.** Shares of something are fractions: 0.02 is 2 %.
 - **○** Nothing reads the key in this version; it is checked and kept.
 - Values that contradict each other are refused as well: `config/setting_rules.py`.

@@ -106,13 +106,14 @@ def one_broker(broker: str, s: Settings) -> str:
     if named == on:
         return ""
     why = "the named broker is switched off" if named else "only the named broker may be on"
-    return f"{shown(s, 'BROKER_NAME', switch)}: {why}; a bot has one active broker"
+    do = f"switch {switch} {'on' if named else 'off'}, or name {'another' if named else broker}"
+    return f"{shown(s, 'BROKER_NAME', switch)}: {why}; a bot has one active broker: {do}"
 
 
 def needs(key: str, value: object, needed: str, s: Settings) -> str:
     if getattr(s, key) != value or getattr(s, needed):
         return ""
-    return f"{shown(s, key)}, {needed} is empty: the one needs the other"
+    return f"{shown(s, key)}, {needed} is empty: the one needs the other; give {needed}"
 
 
 def user_and_password(s: Settings) -> str:

@@ -35,6 +35,7 @@ FIELDS = (
     "fills",
     "exit_reason",
     "position",
+    "multiplier",
 )
 
 
@@ -86,6 +87,7 @@ def _record(trade: Trade, broker_code: str) -> dict[str, str]:
         "fills": str(trade.fills),
         "exit_reason": trade.exit_reason,
         "position": str(trade.position),
+        "multiplier": str(trade.multiplier),  # a unit is worth its price times this
     }
 
 

@@ -180,6 +180,7 @@ class Performance(Projection):
             _average(trade.bought_value, trade.bought), _average(trade.sold_value, trade.sold),
             trade.costs, trade.cash, trade.fills,
             self._state.exit_reasons.pop(f"{e.strategy}/{e.symbol}", expired),
+            self._state.multipliers[e.instrument_id],
         )  # fmt: skip
 
     # -- the day ---------------------------------------------------------------------------

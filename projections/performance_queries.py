@@ -17,7 +17,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed round trip. ``pnl`` is after ``costs`` (commissions and fees)."""
+    """A closed round trip. ``pnl`` is after ``costs`` (commissions and fees); a unit is worth its
+    price times ``multiplier``: 1 of a share, 100 of a usual option."""
 
     position: int
     day: date
@@ -32,6 +33,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     pnl: Decimal
     fills: int
     exit_reason: str
+    multiplier: int
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

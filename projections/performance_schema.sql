@@ -44,7 +44,8 @@ CREATE TABLE trades (
     costs INTEGER NOT NULL,
     pnl INTEGER NOT NULL,
     fills INTEGER NOT NULL,
-    exit_reason TEXT NOT NULL
+    exit_reason TEXT NOT NULL,
+    multiplier INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE equity (

@@ -20,6 +20,7 @@ from exporters.files import write_atomically
 from projections.performance_queries import SessionSummary, Trade
 from runtime.cli_output import money, say, table, units
 from runtime.cli_read import trial_balance_text
+from runtime.day_report import of_options
 from runtime.demo import DemoPlan, Progress, plan_of, play, remove_demo
 from runtime.queries import Queries
 
@@ -162,7 +163,7 @@ def _trades(trades: list[Trade]) -> str:
     ]  # fmt: skip
     head = ("Day", "Symbol", "Strategy", "In", "Out", "Units", "Entry", "Exit", "Costs", "P/L",
             "Exit because")  # fmt: skip
-    return table(head, rows, right={5, 6, 7, 8, 9})
+    return f"{table(head, rows, right={5, 6, 7, 8, 9})}\n{of_options(trades)}".rstrip()
 
 
 def _sessions(sessions: list[SessionSummary]) -> str:

@@ -127,10 +127,11 @@ def _flat(entry: Entry) -> list[dict[str, Any]]:
 
 def _entry_text(entry: Entry) -> str:
     lines = [f"{entry.effective_date}  {entry.description}  [event {entry.position}]"]
+    code = max(12, *(len(p.code) for p in entry.postings))
     width = max(len(p.account) for p in entry.postings)
     for p in entry.postings:
         held = f"  {p.quantity:+,f} units" if p.quantity else ""
-        lines.append(f"    {p.code:<12} {p.account:<{width}} {money(p.amount):>14}{held}")
+        lines.append(f"    {p.code:<{code}} {p.account:<{width}} {money(p.amount):>14}{held}")
     return "\n".join(lines)
 
 

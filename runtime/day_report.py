@@ -3,6 +3,7 @@ checkpoint to keep elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import date
 from decimal import Decimal
@@ -76,7 +77,16 @@ def _trades(trades: tuple[Trade, ...]) -> str:
         )
         for t in trades
     ]  # fmt: skip
-    return _columns([COLUMNS, *rows], texts=2)
+    return _columns([COLUMNS, *rows], texts=2) + of_options(trades)
+
+
+def of_options(trades: Iterable[Trade]) -> str:
+    """What the prices of options are for; empty where none was traded."""
+    units = sorted({t.multiplier for t in trades if t.multiplier != 1})
+    if not units:
+        return ""
+    of = ", ".join(map(str, units))
+    return f"Prices of options are for one share; a contract is of {of} shares.\n"
 
 
 def _positions(positions: tuple[Position, ...], currency: str) -> str:

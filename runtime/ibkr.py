@@ -9,6 +9,7 @@ from msgspec import structs
 from aggregates.errors import TradeBotError
 from brokers.ibkr import PAPER, IbkrBroker
 from brokers.ibkr_link import Access
+from brokers.port import BrokerUnavailable
 from config.calendar import TradingCalendar
 from config.clock import Clock, SystemClock
 from config.errors import ConfigError
@@ -68,6 +69,10 @@ def try_ibkr(settings: Settings, access: Access | None = None) -> Result:
         calendar = calendar_around(settings.EXCHANGE_CALENDAR, clock.now().date())
         with closing(IbkrBroker(quick, clock, calendar, tell=lambda _action: None)) as broker:
             faults = broker.self_check()
+    except BrokerUnavailable as e:
+        place = f"{settings.IBKR_HOST}:{settings.IBKR_PORT}"
+        ask = f"Is IB Gateway or TWS signed in at {place}, and its API switched on?"
+        return Result(what, False, f"{e} {ask}")
     except (TradeBotError, ConfigError) as e:
         return Result(what, False, str(e))
     if faults:

@@ -58,11 +58,14 @@ def of_user(text: str) -> Words:
 
 
 def decided(e: sessions.Decided, _: Facts) -> Fields:
+    """``ticker`` is what ``size`` counts: on weakness the instrument, once one is chosen."""
+    instead = e.inputs.get("instrument", "")
+    weak = f", on weakness of {e.symbol}" if instead else ""
     return {
-        "strategy_name": e.strategy, "ticker": e.symbol,
+        "strategy_name": e.strategy, "ticker": instead or e.symbol,
         "side": "sell" if e.kind == "exit" else "buy", "size": e.inputs.get("quantity", ""),
         "error_code": ",".join(v.rule for v in e.verdicts if not v.passed),
-        "message": f"{e.kind} {e.outcome}: {e.reason}",
+        "message": f"{e.kind} {e.outcome}: {e.reason}{weak}",
     }  # fmt: skip
 
 

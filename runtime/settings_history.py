@@ -20,7 +20,8 @@ from projections.known_events import known_events
 from projections.ledger_records import NOW, AsOf
 from runtime.query_records import Money
 
-_MONEY = ("BROKER_NAME", "ALPACA_PAPER")
+_MONEY = ("BROKER_NAME", "ALPACA_PAPER", "IBKR_ACCOUNT")
+_IBKR_PAPER = "D"  # the adapter's PAPER, which pages do not load: it holds account and port to it
 
 
 class Revision(NamedTuple):
@@ -46,10 +47,12 @@ def money_of(values: Mapping[str, str]) -> Money:
     # SIMULATED: a file beside the store plays the broker, and nothing leaves the machine
     if chosen["BROKER_NAME"] == "SIMULATED":
         return "simulated"
-    # ALPACA_PAPER=true: the broker plays, too; IBKR's port alone does not tell
-    if chosen["BROKER_NAME"] == "ALPACA" and chosen["ALPACA_PAPER"] == "true":
-        return "paper"
-    return "real"
+    # ALPACA_PAPER=true: the broker plays, too; IBKR_ACCOUNT: numbers of paper accounts have a D
+    paper = {
+        "ALPACA": chosen["ALPACA_PAPER"] == "true",
+        "IBKR": chosen["IBKR_ACCOUNT"].startswith(_IBKR_PAPER),
+    }
+    return "paper" if paper.get(chosen["BROKER_NAME"]) else "real"
 
 
 def revisions(feed: Feed, as_of: AsOf = NOW) -> list[Revision]:

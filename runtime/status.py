@@ -82,7 +82,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(Figures, frozen=True, kw_only=True):
-    """``logs`` says which log cannot be written and why; empty while all can. ``alerts`` is what
+    """``logs`` says which log cannot be written and why; empty while all can. ``refused`` says why
+    today is not traded, until somebody asks for a start or it is another day. ``alerts`` is what
     main last said of the mails, put in when this is written."""
 
     at: datetime
@@ -94,6 +95,7 @@ class Status(Figures, frozen=True, kw_only=True):
     entries_blocked: str
     broker: BrokerStatus | None
     logs: str = ""
+    refused: str = ""
     alerts: AlertsStatus | None = None
 
 

@@ -228,6 +228,8 @@ class StrategyPhase:
             judged = self._decisions.judged()
             signals = [signal for signal in signals if signal.symbol not in judged]
         for signal in signals:
+            if signal.symbol in self._desk.underlyings:
+                continue  # ordered a moment ago, on another's weakness
             if signal.kind == "entry":
                 self._enter(signal, now)
             elif signal.kind == "bearish" and not self._bearish.disabled:

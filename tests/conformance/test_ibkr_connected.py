@@ -101,6 +101,7 @@ def test_the_set_up_tries_the_gateway(ibkr: Any, tmp_path: Path) -> None:
     assert (other.passed, "another account" in other.said) == (False, True)
     none = try_broker(DataFolder(tmp_path), replace(NAMED, IBKR_PORT=1))
     assert (none.passed, "refused" in none.said.lower()) == (False, True)
+    assert "Is IB Gateway or TWS signed in at 127.0.0.1:1, and its API switched on?" in none.said
     assert ibkr.gateway.count("3") == 0
 
 

@@ -1,8 +1,10 @@
 """The table of what is logged names every kind of event, and can tell each that was ever stored."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aggregates import catalog
+from aggregates.session import Decided
 from eventstore.codec import decode
 from runtime.log_topics import QUIET, ROUTES, files_of
 
@@ -47,3 +49,16 @@ def test_every_event_that_was_ever_stored_can_be_told() -> None:
         assert list(files_of(route, said)), f"{topic} is in no file"
         told += 1
     assert told > 100
+
+
+def test_a_put_is_told_by_its_own_symbol_with_the_weak_one_beside_it() -> None:
+    """Three contracts are not three shares of what is weak."""
+    at = datetime(2026, 3, 2, 17, 16, tzinfo=UTC)
+    bought = Decided(
+        occurred_at=at, effective_date=at.date(), decision_id="d", strategy="MID", symbol="BRVO",
+        kind="bearish", outcome="taken", reason="close far above VWAP", verdicts=(),
+        inputs={"instrument": "BRVO260313P00066000", "quantity": "3"}, order_id="o",
+    )  # fmt: skip
+    said = ROUTES[Decided].words(bought, Anything())
+    assert (said["ticker"], said["size"]) == ("BRVO260313P00066000", "3")
+    assert said["message"] == "bearish taken: close far above VWAP, on weakness of BRVO"

@@ -114,6 +114,33 @@ def test_what_is_not_sold_in_parts_is_bought_whole(rig: Any) -> None:
     assert whole.inputs["quantity_step"] == "1"
 
 
+def test_what_was_just_ordered_on_weakness_is_not_entered_for_its_own_strength(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both signals come in one minute: ALFA weakens, whose fund is BRVO, and BRVO rises."""
+    rig.pass_minutes(40)
+    phase, strategy = phase_of(rig)
+    weak, strong = (
+        Signal(
+            strategy="OPEN", symbol=symbol, kind=kind, reason="test", price=Decimal(100),
+            stop=Decimal(98), inputs={},
+        )
+        for symbol, kind in (("ALFA", "bearish"), ("BRVO", "entry"))
+    )  # fmt: skip
+    entered: list[str] = []
+
+    def ordered(signal: Signal, _now: datetime) -> None:
+        entered.append(signal.symbol)
+        rig.desk.bought_on_weakness("BRVO", "ALFA", 1)
+
+    monkeypatch.setattr(strategy, "entries", lambda _now, _judged: [weak, strong])
+    monkeypatch.setattr(phase._bearish, "_type", "InverseETF")
+    monkeypatch.setattr(phase, "_enter_on_weakness", ordered)
+    monkeypatch.setattr(phase, "_enter", lambda signal, _now: entered.append(signal.symbol))
+    phase._entries(rig.clock.now())
+    assert entered == ["ALFA"]
+
+
 def test_what_is_planned_to_be_held_is_no_more_traded_than_what_is_held(rig: Any) -> None:
     rig.hold_long_term("ALFA", "50")
     plan = Plan(securities=(PlannedSecurity("BRVO"),), tax_vehicle="CASHY")

@@ -113,13 +113,26 @@ def test_one_that_refuses_is_not_started_again_that_day(folder: DataFolder, trad
         one.tick()
     assert (folder.root / "ran").read_text() == "x"
     assert said == []
-    assert alerts == ["2025-07-03 is not traded: Nothing is traded today. No key."]
+    assert alerts == ["2025-07-03 is not traded: No key."]
     told = read_status(folder)
     assert told is not None
+    assert told.refused == "No key."
     assert told.next_phase is not None
     assert f"{told.next_phase.at:%Y-%m-%d %H:%M}" == "2025-07-07 06:00"  # after the 4th of July
     folder.flag("start").touch()  # somebody says that it was mended
     tick(one, lambda: (folder.root / "ran").read_text() == "xx")
+
+
+def test_on_another_day_nothing_is_said_of_a_start_that_was_refused(
+    folder: DataFolder, trading: Any
+) -> None:
+    one, _ = trading(REFUSES)
+    tick(one, lambda: bool(one._given_up))
+    one._clock.wait_until(IN_SESSION + timedelta(days=1))  # a holiday
+    tick(one, lambda: not one._given_up)
+    told = read_status(folder)
+    assert told is not None
+    assert told.refused == ""
 
 
 def test_a_loop_that_hangs_is_ended_and_the_kill_carried_out(

@@ -69,7 +69,8 @@ CASES: list[tuple[dict[str, str], dict[str, str], str]] = [
     (ALPACA | {"ALPACA_ENABLED": "false"}, {"ALPACA_ENABLED": "true"},
      "BROKER_NAME = ALPACA, ALPACA_ENABLED = false: the named broker is switched off"),
     (ALPACA | {"IBKR_ENABLED": "true", "IBKR_ACCOUNT": "U1234567"}, {"IBKR_ENABLED": "false"},
-     "BROKER_NAME = ALPACA, IBKR_ENABLED = true: only the named broker"),
+     "BROKER_NAME = ALPACA, IBKR_ENABLED = true: only the named broker may be on; a bot has one "
+     "active broker: switch IBKR_ENABLED off, or name IBKR"),
     (ALPACA | {"ALPACA_API_KEY": ""}, {"ALPACA_API_KEY": "a-key-id"},
      "ALPACA_ENABLED = true, ALPACA_API_KEY is empty"),
     (ALPACA | {"ALPACA_SECRET_KEY": ""}, {"ALPACA_SECRET_KEY": "a-secret"},

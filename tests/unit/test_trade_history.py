@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from projections.performance import SCHEMA
 from projections.performance_queries import PerformanceQueries
 
 DAY = date(2024, 1, 3)
+TEXTS = {
+    "timestamp", "strategy_name", "ticker", "side", "broker", "error_code", "entry_timestamp",
+    "exit_reason",
+}  # fmt: skip
 SPEC = "timestamp strategy_name ticker side size entry_price exit_price PnL broker error_code"
 
 
@@ -26,7 +31,7 @@ def performance() -> Iterator[PerformanceQueries]:
     c.executescript(SCHEMA)
     at = "2024-01-03T15:00:00.000000Z"
     c.executemany(
-        "INSERT INTO trades VALUES (?, ?, 'OPEN', 'SPY', ?, ?, ?, ?, ?, ?, ?, 2, ?)",
+        "INSERT INTO trades VALUES (?, ?, 'OPEN', 'SPY', ?, ?, ?, ?, ?, ?, ?, 2, ?, 1)",
         [
             (8, "2024-01-03", at, at, 10_500_000_000, "100.5", "101.25", 136, 652, "trailing stop"),
             (9, "2024-01-03", at, at, 1_000_000_000, "99", "98.5", 0, -50, 'stop, "hard"'),
@@ -58,6 +63,21 @@ def test_both_formats_hold_the_days_trades_with_the_specifications_fields(
     first = {"size": "10.5", "PnL": "6.52", "costs": "1.36", "position": "8", "side": "long"}
     assert first.items() <= rows[0].items()
     assert (rows[1]["PnL"], rows[1]["exit_reason"]) == ("-0.50", 'stop, "hard"')
+
+
+def test_a_result_follows_from_what_stands_beside_it_also_of_a_put(
+    tmp_path: Path, performance: PerformanceQueries
+) -> None:
+    """A contract is of a hundred shares and its price is for one of them."""
+    performance._c.execute(
+        "INSERT INTO trades VALUES (13, '2024-01-03', 'MID', 'SPY240119P00470000', '', '',"
+        " 3000000000, '1.66', '1.52', 306, -4506, 2, 'stop', 100)"
+    )
+    with write(tmp_path, performance)[0].open(newline="") as file:
+        put = next(row for row in csv.DictReader(file) if row["position"] == "13")
+    of = {name: Decimal(text) for name, text in put.items() if name not in TEXTS}
+    moved = (of["exit_price"] - of["entry_price"]) * of["size"] * of["multiplier"]
+    assert moved - of["costs"] == of["PnL"] == Decimal("-45.06")
 
 
 def test_the_summary_adds_up(tmp_path: Path, performance: PerformanceQueries) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aggregates.control import LatchKill, StartKill
+from aggregates.instrument import RegisterInstrument
 from runtime.alerts import last_words
 from runtime.status import BrokerStatus, Status, write_status
 
@@ -34,6 +35,26 @@ def test_an_entry_that_is_filled(rig: Any, server: Any) -> None:
     assert "Time           2026-03-02 15:00:01 UTC, 10:00:01 EST (US/Eastern)\n" in text
     rig.ticks(5)
     assert len(server.mails) == 1
+
+
+def test_a_put_is_told_with_what_its_symbol_and_its_price_mean(rig: Any, server: Any) -> None:
+    put = "ALFA260313P00025000"
+    rig.open("ALFA")
+    rig.do(
+        RegisterInstrument, symbol=put, name=put, kind="option", currency="USD", exchange="XNYS",
+        multiplier=100,
+    )  # fmt: skip
+    rig.order("PUT-1", "3", symbol=put)
+    rig.fill("PUT-1", "3", "1.66")
+    rig.order("PUT-2", "3", symbol=put, side="sell")
+    rig.fill("PUT-2", "3", "1.52")
+    rig.close_day()
+    rig.ticks(4)
+    text = next(t for t in server.texts() if t.startswith("Bought"))
+    said = "ALFA put 25, expires 2026-03-13; of 100 shares, the price is for one"
+    assert re.search(rf"Average price +1\.66\nSymbol +{put}\nContract +{said}\n", text)
+    (report,) = (t for t in server.texts() if t.startswith("Day report"))
+    assert "Prices of options are for one share; a contract is of 100 shares.\n" in report
 
 
 def test_an_order_that_was_filled_in_part_and_cancelled_is_told_as_such(
