@@ -33,10 +33,12 @@ MEANING = {
     "InverseETF": "the inverse ETF that is mapped below to the weak symbol is bought",
     "LongPut": "a put on the weak symbol is bought, chosen within the limits of PUT_…",
 }
-LIMITS = (
-    "PUT_MIN_EXPIRY_DAYS", "PUT_MAX_EXPIRY_DAYS", "PUT_MIN_DELTA", "PUT_MAX_DELTA",
-    "PUT_MAX_SPREAD_PCT", "PUT_MIN_OPEN_INTEREST",
-)  # fmt: skip
+LIMITS = {
+    "PUT_MIN_EXPIRY_DAYS": "days", "PUT_MAX_EXPIRY_DAYS": "days", "PUT_MIN_DELTA": "without sign",
+    "PUT_MAX_DELTA": "without sign", "PUT_MAX_SPREAD_PCT": "of the mid price",
+    "PUT_MIN_OPEN_INTEREST": "contracts",
+}  # fmt: skip
+OF_SYMBOLS = "1 to 24 characters without blanks or slashes"
 LARGEST = Decimal(10)  # more is a typing error: no fund moves ten times as fast
 
 
@@ -59,6 +61,12 @@ def put() -> Answer:
         leverage=leverage, reason=typed["map-reason"], seen=_seen(),
     )  # fmt: skip
     said = f"Weakness of {command.underlying} buys {command.etf} from the next entry on."
+    # SHORT_TYPE_…: a mapping is only looked at where one of them is InverseETF
+    if "InverseETF" not in [value for _, value, _ in _asked_for()]:
+        said = (
+            f"{command.underlying} is mapped to {command.etf}. Nothing is bought by it while no "
+            "SHORT_TYPE_… is InverseETF."
+        )
     return _record("map", "etf", command, said)
 
 
@@ -106,11 +114,11 @@ def _when() -> dict[str, Any]:
 
 def _faults(typed: dict[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name in ("underlying", "etf"):
+    for name, label in (("underlying", "Weak symbol"), ("etf", "Inverse ETF")):
         try:
             check_symbol(typed[name])
         except DomainError:
-            found[name] = "A symbol, such as SPY: 1 to 24 characters without blanks or slashes"
+            found[name] = f"{label}: a symbol such as SPY, {OF_SYMBOLS}"
     if _number(typed["leverage"]) is None:
         found["leverage"] = "A number above 0, at most 10, such as 1, 2 or 3"
     return found | _reason_fault("map-reason", typed["map-reason"])
@@ -169,6 +177,7 @@ def _asked_for() -> list[tuple[str, str, str]]:
     return [(n, values[n], MEANING.get(values[n], "")) for n in names if n in values]
 
 
-def _limits() -> list[tuple[str, str]]:
+def _limits() -> list[tuple[str, str, str]]:
+    """Each with its unit."""
     values = _settings()
-    return [(name, values[name]) for name in LIMITS if name in values]
+    return [(name, values[name], unit) for name, unit in LIMITS.items() if name in values]

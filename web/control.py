@@ -24,6 +24,7 @@ from web import live
 from web.access import actor
 from web.forms import command_id, notice
 from web.frame import NotThere, frame
+from web.setting_form import values_of
 from web.shared import shared
 
 pages = Blueprint("control", __name__, url_prefix="/control")
@@ -100,13 +101,13 @@ def reset() -> Answer:
 def defense() -> Answer:
     """Defense mode by hand: it holds from the next entry on, until it is switched off here."""
     if request.method == "GET":
-        return _page("control_defense.html", {})
+        return _defense_page({})
     active, reason = _typed("active") == "on", _typed("reason")
     faults = {} if reason else {"reason": "A reason is needed; it is kept for good"}
     if len(reason) > LONGEST:
         faults = {"reason": f"At most {LONGEST} characters"}
     if faults:
-        return _page("control_defense.html", faults), 422
+        return _defense_page(faults), 422
     _record("defense", SwitchDefense, active=active, reason=reason)
     now = "on" if active else "off"
     notice(f"Defense mode is switched {now}; that holds from the next entry on.")
@@ -195,8 +196,14 @@ def _kill_page(faults: dict[str, str]) -> str:
     return _page("control_kill.html", faults)
 
 
-def _page(template: str, faults: dict[str, str]) -> str:
-    more: dict[str, Any] = {name: _typed(name) for name in ("reason", "confirm")}
+def _defense_page(faults: dict[str, str]) -> str:
+    history = shared().queries.settings(frame().clocks)
+    values = values_of(history, history[-1].number) if history else {}
+    return _page("control_defense.html", faults, values=values)
+
+
+def _page(template: str, faults: dict[str, str], **more: Any) -> str:
+    more |= {name: _typed(name) for name in ("reason", "confirm")}
     report = shared().queries.live()
     now = shared().clock.now()
     return render_template(

@@ -243,9 +243,18 @@ def option_words(symbol: str) -> str:
     return f"{terms.strike:f} {terms.right}, {short_day(terms.expiry)}" if terms else ""
 
 
+OPTION = re.compile(r"(\d{6})([CP]\d{8})\b")
+
+
+def foldable(text: str) -> Markup:
+    """Where it names an option, a line may break before its right: tables get no wider than need
+    be."""
+    return Markup(OPTION.sub(r"\1<wbr>\2", str(escape(text))))  # escaped  # noqa: S704  # nosec
+
+
 FILTERS = (
     money, grouped, units, price, count, utc_text, local_text, when, at_time, stamp, long_day,
-    short_day, short_hash, span, words, pretty, sentences, counted, option_words,
+    short_day, short_hash, span, words, pretty, sentences, counted, option_words, foldable,
 )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def context() -> dict[str, Any]:
         "now": now,
         "runs": runs(report.told, now),
         "old": _old(report.told, now),
-        "asks": asks(report),
+        "asks": asks(report, now),
         "controls": controls_shown(),
     }
 
@@ -88,15 +88,18 @@ def _old(told: Status | None, now: Any) -> timedelta | None:
     return age if abs(age.total_seconds()) > OLD_S else None
 
 
-def asks(report: LiveReport) -> str:
+def asks(report: LiveReport, now: Any) -> str:
     """Which buttons there are: they stay while a part of the page is loaded anew, unless this
     differs from what the browser shows."""
-    control = report.control
+    control, told = report.control, report.told
     if control.killed:
         return "killed"
     if control.killing or control.waits("kill"):
         return "killing"
-    return "stopped" if control.stopped or control.waits("stop") else "free"
+    if control.stopped or control.waits("stop"):
+        return "stopped"
+    # a day that was refused is begun again by a start
+    return "refused" if told and told.refused and _old(told, now) is None else "free"
 
 
 @pages.get("/now")

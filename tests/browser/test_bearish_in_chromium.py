@@ -42,7 +42,7 @@ def test_a_fund_is_mapped(
     page.get_by_label("Leverage").fill("3")
     page.get_by_label("Reason").fill("its prospectus of May")
     page.get_by_role("button", name="Save the mapping").click()
-    expect(page.locator(".notice")).to_contain_text("Weakness of QQQ buys SQQQ")
+    expect(page.locator(".notice")).to_contain_text("QQQ is mapped to SQQQ")
     expect(page.locator("table", has_text="Leverage")).to_contain_text("SQQQ")
     page.screenshot(path=kept / f"bearish-{scheme}.png", full_page=True)
     if script:

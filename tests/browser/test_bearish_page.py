@@ -36,7 +36,8 @@ def test_a_fund_is_mapped_changed_and_removed_with_reasons(provisioned: Any) -> 
     assert "No inverse ETF is mapped" in page
     assert "Nothing is suggested here" in page
     assert send(operator, **GOOD).status_code == 303
-    assert "Weakness of SPY buys SH from the next entry on" in words(operator.get("/bearish"))
+    said = "SPY is mapped to SH. Nothing is bought by it while no SHORT_TYPE_… is InverseETF."
+    assert said in words(operator.get("/bearish"))
     changed = GOOD | {"etf": "SPXU", "leverage": "3", "map-reason": "faster"}
     assert send(operator, **changed).status_code == 303
     page = words(operator.get("/bearish"))
@@ -60,9 +61,9 @@ def test_a_fund_is_mapped_changed_and_removed_with_reasons(provisioned: Any) -> 
 
 
 WRONG: list[tuple[dict[str, str], str]] = [
-    ({"underlying": ""}, "A symbol, such as SPY"),
-    ({"etf": "S H"}, "A symbol, such as SPY"),
-    ({"etf": "x" * 25}, "A symbol, such as SPY"),
+    ({"underlying": ""}, "Weak symbol: a symbol such as SPY"),
+    ({"etf": "S H"}, "Inverse ETF: a symbol such as SPY"),
+    ({"etf": "x" * 25}, "Inverse ETF: a symbol such as SPY"),
     ({"leverage": ""}, "A number above 0"),
     ({"leverage": "0"}, "A number above 0"),
     ({"leverage": "-1"}, "A number above 0"),
@@ -137,5 +138,8 @@ def test_what_the_settings_ask_for_is_said(provisioned: Any) -> None:
     page = words(provisioned.client("viewer").get("/bearish"))
     assert "SHORT_TYPE_OPEN InverseETF the inverse ETF that is mapped below" in page
     assert "SHORT_TYPE_CLOSE disabled weakness is judged and recorded" in page
-    assert "PUT_MIN_DELTA 0.4" in page
+    assert "PUT_MIN_DELTA 0.4 without sign PUT_MAX_DELTA 0.7" in page
     assert "The simulated broker offers both" in page
+    operator = provisioned.client("operator")
+    assert send(operator, **GOOD).status_code == 303
+    assert "Weakness of SPY buys SH from the next entry on" in words(operator.get("/bearish"))

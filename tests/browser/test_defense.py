@@ -23,7 +23,10 @@ def test_it_is_switched_on_and_off_with_a_reason(provisioned: Any, trading: Any)
     trading.day()
     operator, me = provisioned.client("operator"), provisioned.ids["operator"]
     assert "Defense mode:" not in words(operator.get("/"))
-    assert "Defense mode off" in words(operator.get("/control/defense"))
+    page = words(operator.get("/control/defense"))
+    assert "Defense mode off" in page
+    assert "Invested at most 0.25 of equity while it is active, 0.5 otherwise" in page
+    assert "Size of a trade 0.5 of the usual size while it is active" in page
     refused = words(operator.post("/control/defense", data={"active": "on"}), 422)
     assert "Nothing was switched" in refused
     assert "A reason is needed" in refused

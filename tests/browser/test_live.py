@@ -192,6 +192,25 @@ def test_a_stop_is_asked_for_and_then_a_start(provisioned: Any) -> None:
     assert [e.payload["action"] for e in events(provisioned, "Control.Requested")][1:] == ["start"]
 
 
+def test_a_start_that_was_refused_is_told_with_its_reason_and_can_be_asked_for_again(
+    provisioned: Any, trading: Any
+) -> None:
+    """The keys, a mapping or a setting were wrong this morning: no session runs, and none would."""
+    trading.day()
+    trading.tell(
+        session="", phase="", state="error", broker=None, refused="EKHO is mapped wrongly."
+    )
+    operator = provisioned.client("operator")
+    page = words(operator.get("/"))
+    assert "Nothing is traded today. EKHO is mapped wrongly." in page
+    assert "What trading holds is not watched meanwhile" in page
+    assert "Entries none today" in page
+    assert "Start" in section(page, "Reason may be left out", "Kill…")
+    assert operator.post("/control/start").status_code == 303
+    provisioned.later(minutes=5)  # nobody says it any more: the bot may not even run
+    assert "EKHO is mapped wrongly" not in words(operator.get("/"))
+
+
 def test_a_form_sent_twice_asks_once(provisioned: Any) -> None:
     operator, number = provisioned.client("operator"), {"command_id": "ab" * 16}
     for _ in range(2):

@@ -133,4 +133,9 @@ def test_live_books_say_so(growing: Any) -> None:
     assert "LIVE real money" in page
     assert "TEST" not in page
     assert "no trading day has begun" in page
+    paper = {"BROKER_NAME": "IBKR", "IBKR_ACCOUNT": "DU1234567"}
+    growing.do(AdoptSettings, values=paper, reason="first on paper")
+    assert "TEST paper account, no real money" in words(create_app(queries).test_client(), "/")
+    growing.do(AdoptSettings, values=paper | {"IBKR_ACCOUNT": "U1234567"}, reason="in earnest")
+    assert "LIVE real money" in words(create_app(queries).test_client(), "/")
     queries.close()
