@@ -35,6 +35,7 @@ from runtime.live_guard import NAP, Ending, LiveGuard
 from runtime.run_lock import TradedElsewhere, trading_alone
 from runtime.screening import screener_of
 from runtime.started import start_up_is_over
+from runtime.strategy_phases import not_offered
 from runtime.supervisor import StartRefused, Supervisor
 from runtime.trading_bot import Pulse, TradingBot, day_files, open_trading, register
 from security.keyfile import KeyFileError
@@ -126,10 +127,14 @@ class SupervisorProcess:
             self._say("WARNING", f"{hours.day} was not traded to its end: {said}.")
 
     def _until_it_answers(self, opened: TradingBot, guard: LiveGuard) -> KillOrder | None:
-        """Keys that are refused, or a broker that is not there, are found before the open."""
+        """Keys that are refused, a broker that is not there, and what it does not offer of what
+        the settings ask for, are found before the open, when there is time to mend it."""
         while self._clock.now() < opened.hours.close:
             try:
                 opened.broker.account()
+                early = self._clock.now() < opened.hours.open
+                for fault in not_offered(opened.bot) if early else ():
+                    self._say("ERROR", f"The session would not start: {fault}")
             except BrokerUnavailable as e:
                 self._say("WARNING", f"{e} It is asked again in {ASK_AGAIN.seconds} s.")
             else:

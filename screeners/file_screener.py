@@ -71,6 +71,11 @@ def read_candidates(path: Path) -> tuple[str, ...]:
     lines = _lines(path)
     symbols = {line.partition("#")[0].strip() for line in lines} - {""}
     for symbol in sorted(symbols):
+        # a symbol in small letters would be another than the one on the blocklist
+        if symbol != symbol.upper():
+            raise ScreenerError(
+                f"{path}: write {symbol} in capitals. Nothing is traded until it is mended."
+            )
         try:
             check_symbol(symbol)
         except DomainError as e:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -17,11 +16,10 @@ from aggregates.inverse_etfs import (
     MappingMoved,
     UnmapInverseEtf,
 )
-from config.clock import local_date
 from runtime.bearish_view import mapping_view
 from web.access import actor, may
 from web.forms import command_id, notice
-from web.frame import frame, whole
+from web.frame import entered, frame, seen, stamped
 from web.setting_form import values_of
 from web.shared import shared
 
@@ -51,14 +49,14 @@ def show() -> Answer:
 @pages.post("/map")
 def put() -> Answer:
     """Map a symbol to its inverse ETF, or to another one."""
-    typed = {name: _typed(name) for name in ("underlying", "etf", "leverage", "map-reason")}
+    typed = {name: entered(name) for name in ("underlying", "etf", "leverage", "map-reason")}
     faults = _faults(typed)
     leverage = _number(typed["leverage"])
     if faults or leverage is None:
         return _page("map", faults), 422
     command = MapInverseEtf(
-        **_when(), underlying=typed["underlying"].upper(), etf=typed["etf"].upper(),
-        leverage=leverage, reason=typed["map-reason"], seen=_seen(),
+        **stamped(), underlying=typed["underlying"].upper(), etf=typed["etf"].upper(),
+        leverage=leverage, reason=typed["map-reason"], seen=seen(),
     )  # fmt: skip
     said = f"Weakness of {command.underlying} buys {command.etf} from the next entry on."
     # SHORT_TYPE_…: a mapping is only looked at where one of them is InverseETF
@@ -73,10 +71,10 @@ def put() -> Answer:
 @pages.post("/unmap")
 def take_out() -> Answer:
     """From then on weakness of the symbol finds no inverse ETF; what is held is sold as before."""
-    symbol, reason = _typed("symbol").upper(), _typed("unmap-reason")
+    symbol, reason = entered("symbol").upper(), entered("unmap-reason")
     if faults := _reason_fault("unmap-reason", reason):
         return _page("unmap", faults), 422
-    command = UnmapInverseEtf(**_when(), underlying=symbol, reason=reason, seen=_seen())
+    command = UnmapInverseEtf(**stamped(), underlying=symbol, reason=reason, seen=seen())
     said = f"Nothing is mapped to {symbol} any more; what is held of its ETF is sold as before."
     return _record("unmap", "symbol", command, said)
 
@@ -95,21 +93,6 @@ def _record(form: str, field: str, command: Command, said: str) -> Answer:
 
 
 # What was typed
-
-
-def _typed(name: str) -> str:
-    return request.form.get(name, "").strip()
-
-
-def _seen() -> int:
-    """How many changes the page showed; -1, which no mapping ever had, for what is no number."""
-    seen = whole(_typed("seen"))
-    return -1 if seen is None else seen
-
-
-def _when() -> dict[str, Any]:
-    now = shared().clock.now()
-    return {"at": now, "effective_date": local_date(now, frame().zone)}
 
 
 def _faults(typed: dict[str, str]) -> dict[str, str]:

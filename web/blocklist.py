@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -11,11 +9,10 @@ from aggregates.base import Command
 from aggregates.blocklist import LONGEST, BlocklistMoved, BlockSymbol, UnblockSymbol
 from aggregates.errors import DomainError
 from aggregates.instrument import check_symbol
-from config.clock import local_date
 from runtime.screen_view import blocklist_of
 from web.access import actor, may
 from web.forms import command_id, notice
-from web.frame import frame, whole
+from web.frame import entered, frame, seen, stamped
 from web.screens import values
 from web.shared import shared
 
@@ -32,20 +29,22 @@ def show() -> str:
 @pages.post("/block")
 def block() -> Answer:
     """From the next entry on nothing of it is bought; what is held is sold as ever."""
-    symbol = _typed("symbol").upper()
+    symbol = entered("symbol").upper()
     if faults := _symbol_faults(symbol) | _reason_faults("block"):
         return _page("block", faults), 422
-    command = BlockSymbol(**_when(), symbol=symbol, reason=_typed("block-reason"), seen=_seen())
+    command = BlockSymbol(**stamped(), symbol=symbol, reason=entered("block-reason"), seen=seen())
     return _changed("block", "symbol", command, f"{symbol} is blocked from the next entry on.")
 
 
 @pages.post("/unblock")
 def unblock() -> Answer:
     """It may be looked at and bought again, unless the settings block it too."""
-    symbol = _typed("blocked").upper()
+    symbol = entered("blocked").upper()
     if faults := _reason_faults("unblock"):
         return _page("unblock", faults), 422
-    command = UnblockSymbol(**_when(), symbol=symbol, reason=_typed("unblock-reason"), seen=_seen())
+    command = UnblockSymbol(
+        **stamped(), symbol=symbol, reason=entered("unblock-reason"), seen=seen()
+    )
     return _changed("unblock", "blocked", command, f"{symbol} is no longer blocked by hand.")
 
 
@@ -65,21 +64,6 @@ def _changed(form: str, field: str, command: Command, said: str) -> Answer:
     return redirect(url_for("blocklist.show"), 303)
 
 
-def _typed(name: str) -> str:
-    return request.form.get(name, "").strip()
-
-
-def _seen() -> int:
-    """The version of the list that the page showed; -1, which none has, for what is no number."""
-    seen = whole(_typed("seen"))
-    return -1 if seen is None else seen
-
-
-def _when() -> dict[str, Any]:
-    now = shared().clock.now()
-    return {"at": now, "effective_date": local_date(now, frame().zone)}
-
-
 def _symbol_faults(symbol: str) -> dict[str, str]:
     try:
         check_symbol(symbol)
@@ -89,7 +73,7 @@ def _symbol_faults(symbol: str) -> dict[str, str]:
 
 
 def _reason_faults(form: str) -> dict[str, str]:
-    reason = _typed(f"{form}-reason")
+    reason = entered(f"{form}-reason")
     if not reason:
         return {f"{form}-reason": "A reason is needed; it is kept for good"}
     if len(reason) > LONGEST or not reason.isprintable():

@@ -17,13 +17,12 @@ from aggregates.base import Command
 from aggregates.control import Action, ResetKill, SwitchDefense
 from aggregates.errors import DomainError
 from aggregates.reconciliation import AcceptDifference, Difference
-from config.clock import local_date
 from runtime import control
 from runtime.live_queries import ours_now
 from web import live
 from web.access import actor
 from web.forms import command_id, notice
-from web.frame import NotThere, frame
+from web.frame import NotThere, entered, frame, stamped
 from web.setting_form import values_of
 from web.shared import shared
 
@@ -48,7 +47,7 @@ def stop() -> Answer:
 
 def _asked(action: Action, said: str) -> Answer:
     """Raises DomainError for what is refused, such as a start after a kill."""
-    reason = _typed("reason") or WITHOUT_REASON
+    reason = entered("reason") or WITHOUT_REASON
     _ask(action, reason[:LONGEST])
     notice(said)
     return redirect(url_for("day.today"), 303)
@@ -73,7 +72,7 @@ def kill() -> Answer:
     now = shared().queries.control()
     if now.killing or now.killed:
         return redirect(url_for("day.today"), 303)  # it cannot be killed twice
-    reason = _typed("reason")
+    reason = entered("reason")
     if faults := _faults("KILL", reason, needed=False):
         return _kill_page(faults), 422
     _ask("kill", reason or WITHOUT_REASON)
@@ -86,7 +85,7 @@ def reset() -> Answer:
     """Take back a latched kill. Entries stay stopped until somebody starts them."""
     if request.method == "GET":
         return _page("control_reset.html", {})
-    reason = _typed("reason")
+    reason = entered("reason")
     if faults := _faults("RESET", reason, needed=True):
         return _page("control_reset.html", faults), 422
     try:
@@ -102,7 +101,7 @@ def defense() -> Answer:
     """Defense mode by hand: it holds from the next entry on, until it is switched off here."""
     if request.method == "GET":
         return _defense_page({})
-    active, reason = _typed("active") == "on", _typed("reason")
+    active, reason = entered("active") == "on", entered("reason")
     faults = {} if reason else {"reason": "A reason is needed; it is kept for good"}
     if len(reason) > LONGEST:
         faults = {"reason": f"At most {LONGEST} characters"}
@@ -129,14 +128,18 @@ def difference() -> Answer:
         return _difference_page(found, {})
     if _moved(found) is not None:
         return _difference_page(found, {}), 409  # accepted, it would be another one at once
-    reason = _typed("reason")
+    reason = entered("reason")
     faults = {} if reason else {"reason": "A reason is needed; it is kept for good"}
     if len(reason) > LONGEST:
         faults = {"reason": f"At most {LONGEST} characters"}
     if faults:
         return _difference_page(found, faults), 422
     _record(
-        "difference", AcceptDifference, difference_id=wanted, amount=_typed("amount"), reason=reason
+        "difference",
+        AcceptDifference,
+        difference_id=wanted,
+        amount=entered("amount"),
+        reason=reason,
     )
     notice("The difference is accepted, and blocks nothing for as long as its amount stays.")
     return redirect(url_for("day.today"), 303)
@@ -154,24 +157,19 @@ def _moved(found: Difference) -> Decimal | None:
 
 def _difference_page(found: Difference, faults: dict[str, str]) -> str:
     return render_template(
-        "control_difference.html", difference=found, faults=faults, reason=_typed("reason"),
+        "control_difference.html", difference=found, faults=faults, reason=entered("reason"),
         longest=LONGEST, moved=_moved(found),
     )  # fmt: skip
 
 
 def _record(form: str, kind: type[Command], **fields: Any) -> None:
     """Carry out at once what changes no trade and nothing that the vault guards."""
-    now = shared().clock.now()
     shared().custody().record(
-        kind(at=now, effective_date=local_date(now, frame().zone), **fields),
+        kind(**stamped(), **fields),
         actor=actor(),
         command_id=command_id(f"control-{form}"),
         correlation="reconciliation" if form == "difference" else "control",
     )
-
-
-def _typed(name: str) -> str:
-    return request.form.get(name, "").strip()
 
 
 def confirmation(word: str) -> str:
@@ -183,7 +181,7 @@ def confirmation(word: str) -> str:
 def _faults(word: str, reason: str, *, needed: bool) -> dict[str, str]:
     """By field. Spaces and small letters are no fault: it may have to go fast."""
     found, wanted = {}, confirmation(word)
-    if " ".join(_typed("confirm").split()).casefold() != wanted.casefold():
+    if " ".join(entered("confirm").split()).casefold() != wanted.casefold():
         found["confirm"] = f"Type {wanted} to confirm"
     if needed and not reason:
         found["reason"] = "A reason is needed; it is kept for good"
@@ -203,7 +201,7 @@ def _defense_page(faults: dict[str, str]) -> str:
 
 
 def _page(template: str, faults: dict[str, str], **more: Any) -> str:
-    more |= {name: _typed(name) for name in ("reason", "confirm")}
+    more |= {name: entered(name) for name in ("reason", "confirm")}
     report = shared().queries.live()
     now = shared().clock.now()
     return render_template(

@@ -9,6 +9,7 @@ from typing import Any, cast
 from flask import g, request, url_for
 
 from aggregates.errors import DomainError, TradeBotError
+from config.clock import local_date
 from config.paths import DataFolder
 from runtime.moments import WORDS
 from runtime.query_records import Status
@@ -235,3 +236,20 @@ def step_days(days: list[date], endpoint: str, **values: Any) -> None:
         around.previous = link(endpoint, **values, as_of=before[-1].isoformat())
     if around.effective:
         around.next = link(endpoint, **values, as_of=after[0].isoformat() if after else None)
+
+
+def entered(name: str) -> str:
+    """What stands in a field of the form, without blanks around it."""
+    return request.form.get(name, "").strip()
+
+
+def seen() -> int:
+    """The version that the page showed; -1, which nothing ever has, for what is no number."""
+    found = whole(entered("seen"))
+    return -1 if found is None else found
+
+
+def stamped() -> dict[str, Any]:
+    """When a command was given, and its date in the bot's zone."""
+    now = shared().clock.now()
+    return {"at": now, "effective_date": local_date(now, frame().zone)}

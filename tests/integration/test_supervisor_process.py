@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from beside import beside
 
 from aggregates.control import Killed, KillStarted
+from aggregates.inverse_etfs import MapInverseEtf
 from aggregates.session import SessionOpened, SessionReconciled
 from brokers.port import BrokerUnavailable, KeysRefused
 from config.clock import VirtualClock
@@ -22,6 +24,7 @@ from eventstore.errors import StoreUnreadable
 from eventstore.feed import Feed
 from runtime import logs
 from runtime.brokers import connect
+from runtime.custody import Custody
 from runtime.keys import key_ring
 from runtime.status import read_status
 from runtime.supervisor_process import FAILED, OVER, REFUSED, TOLD, SupervisorProcess
@@ -124,6 +127,21 @@ def test_keys_that_are_refused_end_the_day_before_it_begins(folder: DataFolder) 
     assert run(folder, connect=broker.connect) == REFUSED
     assert broker.asked == ["account"]
     assert not events(folder, SessionOpened)
+
+
+def test_a_fund_that_the_broker_does_not_trade_is_said_before_the_open(folder: DataFolder) -> None:
+    asking = SETTINGS | {"SHORT_TYPE_OPEN": "InverseETF"}
+    bot = fast.set_up(folder.root.parent / "asking", BEFORE - timedelta(days=1), **asking)
+    mapping = MapInverseEtf(
+        at=BEFORE, effective_date=DAY, underlying="ALFA", etf="AFLA", leverage=Decimal(1),
+        reason="a slip of the pen", seen=0,
+    )  # fmt: skip
+    with closing(Custody.open(bot, VirtualClock(BEFORE))) as custody:
+        custody.record(mapping, actor="user:1", command_id="map")
+    assert run(bot) == REFUSED
+    early, refused = log(bot, "ERROR")[0], log(bot, "FATAL")[0]
+    assert "The session would not start: ALFA is mapped to the inverse ETF AFLA" in early
+    assert "Nothing was traded" in refused
 
 
 def test_a_broker_that_comes_late_is_waited_for(folder: DataFolder) -> None:

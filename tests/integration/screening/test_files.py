@@ -9,7 +9,7 @@ from beside import beside
 
 from aggregates.screen import ScreenDay, screen_stream
 from runtime.screening import Screening
-from screeners.file_screener import FileScreener, read_screen
+from screeners.file_screener import FileScreener, read_candidates, read_screen
 from screeners.port import ScreenerError
 
 rig_module = beside("integration/screening_rig")
@@ -71,6 +71,12 @@ def test_facts_are_held_against_the_same_limits(make_rig: Any) -> None:
         "market capitalisation: not known": ("NONE",),
         "price: not known": ("OLD",),
     }
+
+
+def test_a_candidate_in_small_letters_is_not_passed_by_the_blocklist(tmp_path: Path) -> None:
+    (tmp_path / "candidates.txt").write_text("SPY\nqqq\n")
+    with pytest.raises(ScreenerError, match=r"candidates\.txt: write qqq in capitals"):
+        read_candidates(tmp_path / "candidates.txt")
 
 
 @pytest.mark.parametrize(
