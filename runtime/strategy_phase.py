@@ -26,7 +26,7 @@ from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices, quote_held
 from runtime.outbox import Outbox
 from strategies.bearish import Instrument, NoInstrument
-from strategies.protocol import Holding, Signal, Strategy, minute_of
+from strategies.protocol import Holding, Signal, Strategy, minute_of, next_minute
 
 LISTEN = timedelta(seconds=1)  # how often news of open orders is looked at between two minutes
 OVERDUE = timedelta(minutes=5)  # after the end of monitoring: what is held still is escalated
@@ -70,7 +70,7 @@ class StrategyPhase:
         Raises KillAsked as soon as a kill is asked for, or the loss limit is reached.
         """
         hours = self._desk.hours
-        now = max(_minute(self._bot.clock.now()), hours.open)
+        now = max(next_minute(self._bot.clock.now()), hours.open)
         while now < hours.close:
             self._wait_until(now)
             self.step(now)
@@ -290,9 +290,3 @@ def _left_over(strategy: str, held: Holding) -> Signal:
             **({"expires": option.expiry.isoformat()} if option else {}),
         },
     )
-
-
-def _minute(moment: datetime) -> datetime:
-    """The next whole minute at or after the moment: bars are complete then."""
-    floor = moment.replace(second=0, microsecond=0)
-    return floor if floor == moment else floor + MINUTE

@@ -20,7 +20,7 @@ from strategies.risk import check_entry
 from strategies.risk_context import RiskContext, RiskInputs
 from strategies.session_strategy import DISABLED, ENDED, UNBOUGHT
 from strategies.sizing import size, weight_of
-from strategies.stops import is_mirrored_trailing, is_trailing, mirrored_level, trailing_level
+from strategies.stops import nearest, trailing_level, trails
 
 __all__ = ["Compared", "Day", "Inputs", "differences"]
 
@@ -166,17 +166,14 @@ def _stop(d: Decided, i: Inputs, day: Day) -> Iterator[Compared]:
     fraction, initial = day.settings.TRADING_TRAILING_STOP_PCT, i.maybe("initial_stop")
     mirrored = "underlying" in i.texts
     mark = i.maybe("low_water_mark" if mirrored else "high_water_mark")
-    level = mirrored_level if mirrored else trailing_level
-    trailing = None if mark is None else level(mark, fraction)
-    stops = [stop for stop in (initial, trailing) if stop is not None]
-    stop = min(stops) if mirrored else max(stops)
-    trails = is_mirrored_trailing if mirrored else is_trailing
+    trailing = None if mark is None else trailing_level(mark, fraction, mirrored)
+    stop = nearest([stop for stop in (initial, trailing) if stop is not None], mirrored)
     touched = i.number("high") >= stop if mirrored else i.number("low") <= stop
     yield "trailing_fraction", i.number("trailing_fraction"), fraction
     yield "trailing_stop", i.maybe("trailing_stop"), trailing
     yield "stop", i.number("stop"), stop
     yield "bar touches the stop", True, touched
-    yield "reason", d.reason, "trailing stop" if trails(initial, trailing) else "stop"
+    yield "reason", d.reason, "trailing stop" if trails(initial, trailing, mirrored) else "stop"
 
 
 DERIVE: dict[str, Callable[[Decided, Inputs, Day], Iterator[Compared]]] = {

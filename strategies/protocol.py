@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from aggregates.market import Bar
+from aggregates.market import MINUTE, Bar
 from aggregates.session import DecisionKind
 
 
@@ -92,6 +92,12 @@ class Strategy(Protocol):
 def minute_of(moment: datetime) -> datetime:
     """The start of the moment's minute: a poll two seconds late still means this minute."""
     return moment.replace(second=0, microsecond=0)
+
+
+def next_minute(moment: datetime) -> datetime:
+    """The first whole minute at or after the moment: bars are complete then."""
+    floor = minute_of(moment)
+    return floor if floor == moment else floor + MINUTE
 
 
 def as_text(value: Decimal | datetime | int | None) -> str:

@@ -17,7 +17,7 @@ from config.calendar import SessionHours
 from config.settings import Settings
 from strategies.indicators import OpeningRange
 from strategies.protocol import Holding, Signal, Window, as_text, minute_of
-from strategies.stops import MirroredStop, PositionStop
+from strategies.stops import PositionStop
 from strategies.symbol_day import StopWatch, SymbolDay, Watch
 from strategies.windows import Times
 
@@ -62,9 +62,8 @@ class SessionStrategy(Generic[DayT]):
 
     def _new_watch(self, day: DayT, since: datetime, mirrored: bool) -> Watch:
         """By default the analysis window's edges are the initial stops."""
-        kind = MirroredStop if mirrored else PositionStop
-        fraction = self.settings.TRADING_TRAILING_STOP_PCT
-        stop = kind(since, self.window.monitoring_end, day.opening, fraction)
+        fraction, until = self.settings.TRADING_TRAILING_STOP_PCT, self.window.monitoring_end
+        stop = PositionStop(since, until, day.opening, fraction, mirrored)
         return StopWatch(stop, fraction)
 
     # -- the protocol ----------------------------------------------------------------------

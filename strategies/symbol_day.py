@@ -10,7 +10,7 @@ from aggregates.errors import DomainError
 from aggregates.market import Bar
 from strategies.indicators import OpeningRange
 from strategies.protocol import Window, as_text
-from strategies.stops import MirroredStop, PositionStop, Touch
+from strategies.stops import PositionStop, Touch
 
 
 class Watch(Protocol):
@@ -65,9 +65,9 @@ class SymbolDay:
 
 
 class StopWatch:
-    """A position that ends at its stop, as ``PositionStop`` or ``MirroredStop`` finds it."""
+    """A position that ends at its stop, as ``PositionStop`` finds it."""
 
-    def __init__(self, stop: PositionStop | MirroredStop, fraction: Decimal) -> None:
+    def __init__(self, stop: PositionStop, fraction: Decimal) -> None:
         self.since, self.fold = stop.since, stop.fold  # a bar goes straight to the stop
         self._stop, self._fraction = stop, fraction
 

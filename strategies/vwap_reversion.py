@@ -11,9 +11,9 @@ from config.calendar import SessionHours
 from config.settings import Settings
 from strategies.closing import window_of as closing_window
 from strategies.indicators import EXACT, SessionVwap
-from strategies.protocol import Signal, Window, as_text
+from strategies.protocol import Signal, Window, as_text, next_minute
 from strategies.session_strategy import SessionStrategy, measured
-from strategies.stops import MirroredStop, PositionStop
+from strategies.stops import PositionStop
 from strategies.symbol_day import Due, SymbolDay, Watch, stopped
 from strategies.windows import BEFORE_CLOSE, Times, local_start
 
@@ -33,13 +33,7 @@ def window_of(settings: Settings, hours: SessionHours, not_before: datetime) -> 
     # STRATEGY_OVERRIDE=MID: CLOSE does not run, and cuts nothing.
     if settings.STRAT_CLOSE_ENABLED and settings.STRATEGY_OVERRIDE == "none":
         latest = min(latest, closing_window(settings, hours).start)
-    return times.window(max(local_start(times, settings, hours), whole(not_before)), latest)
-
-
-def whole(moment: datetime) -> datetime:
-    """The first whole minute at or after the moment."""
-    floor = moment.replace(second=0, microsecond=0)
-    return floor if floor == moment else floor + MINUTE
+    return times.window(max(local_start(times, settings, hours), next_minute(not_before)), latest)
 
 
 def bounds(vwap: Decimal, threshold: Decimal) -> tuple[Decimal, Decimal]:
@@ -85,8 +79,7 @@ class VwapWatch:
         self._threshold = settings.STRAT_MID_VWAP_THRESHOLD
         self._fraction = settings.TRADING_TRAILING_STOP_PCT
         self._vwap, self._edges = SessionVwap(), EntryEdges(since)
-        kind = MirroredStop if mirrored else PositionStop
-        self._stop = kind(since, until, self._edges, self._fraction)
+        self._stop = PositionStop(since, until, self._edges, self._fraction, mirrored)
         self._due: Due | None = None
 
     def due(self) -> Due | None:

@@ -14,7 +14,7 @@ from config.settings import Settings, demo_settings
 from strategies.indicators import OpeningRange, SessionVwap
 from strategies.opening_range import OpeningRangeBreakout
 from strategies.protocol import Holding, Signal
-from strategies.stops import MirroredStop, PositionStop, TrailingStop
+from strategies.stops import PositionStop, TrailingStop
 
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 HOURS = SessionHours(date(2013, 10, 7), OPEN, OPEN + timedelta(minutes=390))
@@ -83,7 +83,7 @@ def test_the_trailing_stop_follows_pandas_cummax(day: pd.DataFrame, fraction: De
     stop = TrailingStop(fraction)
     for bar, mark in zip(bars_of(day), day["high"].cummax(), strict=True):
         stop.fold(bar.high)
-        assert stop.high_water_mark == int(mark) * TICK
+        assert stop.mark == int(mark) * TICK
         assert stop.level == int(mark) * TICK * (1 - fraction)
 
 
@@ -120,7 +120,7 @@ def test_the_bar_that_ends_a_mirrored_position_is_the_one_that_pandas_finds(
 ) -> None:
     since, until = OPEN + entered * MINUTE, OPEN + 50 * MINUTE
     opening = OpeningRange(OPEN, OPEN + minutes * MINUTE)
-    stop = MirroredStop(since, until, opening, fraction)
+    stop = PositionStop(since, until, opening, fraction, mirrored=True)
     for bar in bars_of(day):
         opening.fold(bar)
         stop.fold(bar)
