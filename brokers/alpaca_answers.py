@@ -8,9 +8,7 @@ from aggregates.occ import occ_terms
 from brokers.alpaca_http import refuse_keys
 from brokers.http_wire import WireFailure
 from brokers.port import BrokerError, DuplicateOrder, OrderRefused, OrderRequest, OutcomeUnknown
-from brokers.simulated_refusals import price_units, quantity_units
-
-LONGEST_ID = 48
+from brokers.request_checks import check_terms
 
 # Alpaca has one number for many reasons, so its words decide; the first that occur count.
 _REASONS = (
@@ -40,13 +38,7 @@ def order_fields(request: OrderRequest) -> dict[str, str]:
 
     A day order always, which fractions need. Raises OrderRefused before anything is sent.
     """
-    if not 0 < len(request.client_order_id) <= LONGEST_ID:
-        raise OrderRefused(
-            "invalid_id", f"The client order id must have 1 to {LONGEST_ID} characters."
-        )
-    quantity_units(request)
-    price_units(request, "limit", request.limit_price)
-    price_units(request, "stop", request.stop_price)
+    check_terms(request)
     fields = {
         "symbol": request.symbol,
         "qty": _text(request.quantity),

@@ -17,9 +17,7 @@ from aggregates.order_messages import OrderType
 from brokers.ibkr_symbols import symbol_of
 from brokers.ibkr_told import OpenOrder, Unreadable
 from brokers.port import BrokerOrder, BrokerState, OrderRefused, OrderRequest
-from brokers.simulated_refusals import price_units, quantity_units
-
-LONGEST_ID = 48
+from brokers.request_checks import check_terms
 
 _FINAL: Mapping[str, BrokerState] = {
     "Filled": "filled",
@@ -84,13 +82,7 @@ def decimal_of(value: Any) -> Decimal:
 
 def wire_order(request: OrderRequest, account: str) -> Order:
     """A day order in regular hours. Raises OrderRefused before anything is sent."""
-    if not 0 < len(request.client_order_id) <= LONGEST_ID:
-        raise OrderRefused(
-            "invalid_id", f"The client order id must have 1 to {LONGEST_ID} characters."
-        )
-    quantity_units(request)
-    price_units(request, "limit", request.limit_price)
-    price_units(request, "stop", request.stop_price)
+    check_terms(request)
     if request.quantity != int(request.quantity):
         raise OrderRefused("not_fractionable", "IBKR takes orders for whole units only by its API.")
     order = Order(

@@ -25,7 +25,7 @@ from brokers.port import (
     OrderRefused,
     OrderRequest,
 )
-from brokers.simulated_refusals import price_units, quantity_units
+from brokers.request_checks import price_units, quantity_units
 
 _SIDES: dict[str, Side] = {"buy": "buy", "sell": "sell", "sell_short": "sell"}
 STEP = Decimal("0.000001")

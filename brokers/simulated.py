@@ -30,9 +30,10 @@ from brokers.port import (
     OrderRequest,
     SessionCalendar,
 )
+from brokers.request_checks import price_units, quantity_units
 from brokers.simulated_fills import Fill, costs, fill_minute
 from brokers.simulated_options import MULTIPLIER, SimulatedOptions, whole
-from brokers.simulated_refusals import draws_refusal, price_units, quantity_units
+from brokers.simulated_refusals import draws_refusal
 from brokers.simulated_store import NewOrder, SimulatedStore
 from config.calendar import SessionHours
 from config.clock import EPOCH, Clock

@@ -17,10 +17,9 @@ from aggregates.order_messages import OrderType, Side
 from brokers.http_fields import Unreadable, count, exact, fields, moment, side, text
 from brokers.http_increments import Total
 from brokers.port import BrokerOrder, BrokerPosition, BrokerState, OrderRefused, OrderRequest
-from brokers.simulated_refusals import price_units, quantity_units
+from brokers.request_checks import check_id, price_units, quantity_units
 from config.clock import from_micros
 
-LONGEST_ID = 48  # of the port; Tradier would take 255
 CONTRACT = 100  # shares of one option contract that was not adjusted
 
 _ALLOWED = re.compile("[A-Za-z0-9-]+")
@@ -79,10 +78,7 @@ def here(symbol: str) -> str:
 
 def order_fields(request: OrderRequest) -> dict[str, str]:
     """The form of an order for the day, numbers as text. Raises OrderRefused before it is sent."""
-    if not 0 < len(request.client_order_id) <= LONGEST_ID:
-        raise OrderRefused(
-            "invalid_id", f"The client order id must have 1 to {LONGEST_ID} characters."
-        )
+    check_id(request)
     if not _ALLOWED.fullmatch(request.client_order_id):
         raise OrderRefused("invalid_id", "Tradier takes letters, digits and dashes in an id only.")
     quantity_units(request)

@@ -25,7 +25,7 @@ from brokers.port import (
     OrderRefused,
     OrderRequest,
 )
-from brokers.simulated_refusals import price_units, quantity_units
+from brokers.request_checks import price_units, quantity_units
 
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell", "SHORT": "sell"}
 STEP = Decimal("0.00001")  # Webull documents fractions, and not how fine they may be

@@ -20,6 +20,7 @@ from runtime.broker_log import broker_log
 from runtime.connected import Connected, NotConnected
 from screeners.file_screener import CANDIDATES, SCREEN, read_candidates
 from screeners.port import ScreenerError
+from strategies.installed import running, short_type
 
 if TYPE_CHECKING:  # alpaca-py takes longer to load than a kill may wait for
     from brokers.alpaca import Access
@@ -168,12 +169,8 @@ def alpaca_access(settings: Settings) -> Access:
 
 
 def _asks_for_puts(settings: Settings) -> bool:
-    from runtime.strategy_phases import passed_over
-    from strategies.installed import INSTALLED, short_type
-
     # SHORT_TYPE_…=LongPut of a strategy that runs: the account must be approved for buying options
-    running = (name for name in INSTALLED if not passed_over(settings, name))
-    return any(short_type(settings, name) == "LongPut" for name in running)
+    return any(short_type(settings, name) == "LongPut" for name in running(settings))
 
 
 def _alpaca(

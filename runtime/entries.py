@@ -65,8 +65,9 @@ class Entries:
         wanted = _wanted(signal, instrument)
         asset = self._asset(wanted.symbol)
         step = self._step(asset)
-        sizing = self._size(signal.strategy, wanted, step)
-        inputs = self._inputs(wanted, asset, sizing, trades_today)
+        defense = self._bot.store.load(Control, CONTROL).defense  # the same for size and rules
+        sizing = self._size(signal.strategy, wanted, step, defense)
+        inputs = self._inputs(wanted, asset, sizing, trades_today, defense)
         at = self._bot.clock.now()
         context = RiskContext(
             settings=self._bot.settings,
@@ -85,7 +86,7 @@ class Entries:
         step = self._bot.broker.capabilities.quantity_step
         return max(step, Decimal(1)) if asset is not None and not asset.fractionable else step
 
-    def _size(self, strategy: str, wanted: Wanted, step: Decimal) -> Sizing | None:
+    def _size(self, strategy: str, wanted: Wanted, step: Decimal, defense: bool) -> Sizing | None:
         if wanted.price is None or wanted.stop is None:
             return None
         settings = self._bot.settings
@@ -97,11 +98,8 @@ class Entries:
             stop=wanted.stop * wanted.multiplier,
             step=step,
             weight=weight_of(settings, strategy),
-            defense=self._control().defense,
+            defense=defense,
         )
-
-    def _control(self) -> Control:
-        return self._bot.store.load(Control, CONTROL)
 
     def _blocked(self, wanted: Wanted) -> str:
         blocklist = self._bot.store.load(Blocklist, BLOCKLIST)
@@ -115,7 +113,12 @@ class Entries:
         return known.level if known else None
 
     def _inputs(
-        self, wanted: Wanted, asset: Asset | None, sizing: Sizing | None, trades_today: int
+        self,
+        wanted: Wanted,
+        asset: Asset | None,
+        sizing: Sizing | None,
+        trades_today: int,
+        defense: bool,
     ) -> RiskInputs:
         desk, health, zero = self._desk, self._health, Decimal(0)
         quote = None
@@ -150,7 +153,7 @@ class Entries:
             instrument=wanted.symbol if wanted.symbol != wanted.underlying else "",
             multiplier=wanted.multiplier,
             vix=self._vix(),
-            defense=self._control().defense,
+            defense=defense,
             blocked=self._blocked(wanted),
         )
 

@@ -42,6 +42,12 @@ class Guard(Protocol):
         """What runs now, for the status file and the watchdog. Never raises, never waits."""
 
 
+def wait_or_raise(guard: Guard, moment: datetime) -> None:
+    """Return when the moment has come. Raises KillAsked as soon as a kill is asked for."""
+    if (kill := guard.wait_until(moment)) is not None:
+        raise KillAsked(kill)
+
+
 class Unwatched:
     """A demo: nobody asks anything of it, and nobody watches."""
 

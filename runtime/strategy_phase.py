@@ -20,7 +20,7 @@ from runtime.desk import Desk
 from runtime.entries import Entries
 from runtime.exits import strategy_of
 from runtime.flatten import Flatten, only_in_books
-from runtime.guard import Guard, KillAsked, KillOrder
+from runtime.guard import Guard, KillAsked, KillOrder, wait_or_raise
 from runtime.health import Health
 from runtime.loss_limit import loss_breached
 from runtime.marks import mark_prices, quote_held
@@ -97,14 +97,10 @@ class StrategyPhase:
         while not broker.capabilities.simulated and self._desk.open_orders():
             if (soon := clock.now() + LISTEN) >= due:
                 break
-            self._wait(soon)
+            wait_or_raise(self._guard, soon)
             if broker.news().orders:
                 self._reports()
-        self._wait(due)
-
-    def _wait(self, moment: datetime) -> None:
-        if (kill := self._guard.wait_until(moment)) is not None:
-            raise KillAsked(kill)
+        wait_or_raise(self._guard, due)
 
     def _reports(self) -> None:
         """Fills and states of open orders, and another try at what has no answer."""

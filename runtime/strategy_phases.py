@@ -8,7 +8,6 @@ from datetime import datetime
 
 from aggregates.inverse_etfs import STREAM, InverseEtfs
 from brokers.port import BrokerUnavailable
-from config.settings import Settings
 from runtime.bootstrap import Bot
 from runtime.desk import Desk
 from runtime.flatten import Flatten, only_in_books, take_reports
@@ -19,38 +18,22 @@ from runtime.marks import quote_held
 from runtime.outbox import Outbox
 from runtime.strategy_phase import StrategyPhase
 from screeners.port import ScreenerError
-from strategies.installed import INSTALLED, install, short_type
+from strategies.installed import install, passed_over, running, short_type
 
 STRATEGY_OF = {"open": "OPEN", "mid": "MID", "close": "CLOSE"}
 Wait = Callable[[datetime], None]
-
-
-def passed_over(settings: Settings, strategy: str) -> str:
-    """Why it does not run at all, as its phase's outcome; empty when it does."""
-    only = settings.STRATEGY_OVERRIDE
-    # STRATEGY_OVERRIDE=NAME: the others are passed over, whatever else is enabled.
-    if only not in ("none", strategy):
-        return f"passed over: STRATEGY_OVERRIDE is {only}"
-    # STRATEGY_SEQUENCE: what it does not name is passed over.
-    if strategy not in settings.STRATEGY_SEQUENCE:
-        return "passed over: it is not in STRATEGY_SEQUENCE"
-    # STRAT_MID_ENABLED=false, STRAT_CLOSE_ENABLED=false: the phase is recorded as disabled. OPEN's
-    # signals are judged all the same, and none is traded.
-    if strategy != "OPEN" and not getattr(settings, f"STRAT_{strategy}_ENABLED"):
-        return f"disabled: STRAT_{strategy}_ENABLED is false; nothing was judged"
-    return ""
 
 
 def not_offered(bot: Bot) -> list[str]:
     """What the settings ask for and the broker does not offer, in words that say what to change."""
     settings, broker = bot.settings, bot.broker
     can, faults = broker.capabilities, list[str]()
-    running = {n: short_type(settings, n) for n in INSTALLED if not passed_over(settings, n)}
+    asked = {name: short_type(settings, name) for name in running(settings)}
     # SHORT_TYPE_…=LongPut or InverseETF: a broker without them could never do what is asked.
     offered = {"LongPut": can.long_put, "InverseETF": can.inverse_etf}
     faults += [
         f"SHORT_TYPE_{name} is {kind}, which {can.name} does not offer: change it under Settings."
-        for name, kind in running.items()
+        for name, kind in asked.items()
         if not offered.get(kind, True)
     ]
     # FRACTIONAL=true: parts of shares are bought, which this broker must be able to do.
@@ -58,7 +41,7 @@ def not_offered(bot: Bot) -> list[str]:
         faults.append(f"FRACTIONAL is true, and {can.name} takes whole shares only: switch it off.")
     if not can.long_equity:
         faults.append(f"{can.name} does not offer long equity.")
-    if "InverseETF" in running.values():
+    if "InverseETF" in asked.values():
         faults += _unknown_funds(bot)
     return faults
 
@@ -97,8 +80,7 @@ class StrategyPhases:
         """Faults of each strategy that runs today, by its name (M10). One that a short day leaves
         no minute for entries is not run, as its phase will say: that is the calendar's doing."""
         settings, hours = self._bot.settings, self._desk.hours
-        running = [name for name in INSTALLED if not passed_over(settings, name)]
-        made = {name: install(name, settings, hours, (), hours.open) for name in running}
+        made = {n: install(n, settings, hours, (), hours.open) for n in running(settings)}
         windows = {name: strategy.window for name, strategy in made.items()}
         fit = [name for name, w in windows.items() if w.breakout_end > w.analysis_end]
         return {name: made[name].self_check() for name in fit}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from aggregates.control import LATCHED, Control
 from aggregates.control import STREAM as CONTROL
@@ -20,7 +21,7 @@ from config.calendar import SessionHours
 from runtime.bootstrap import Bot
 from runtime.build_check import check_books
 from runtime.desk import Desk
-from runtime.guard import Guard, KillAsked, KillOrder, Unwatched
+from runtime.guard import Guard, KillAsked, KillOrder, Unwatched, wait_or_raise
 from runtime.health import Health
 from runtime.holdings_phase import HoldingsPhase
 from runtime.kill_switch import KillSwitch
@@ -28,9 +29,10 @@ from runtime.outbox import Outbox
 from runtime.rebalancing import serve_requests
 from runtime.reconciliation import Reconciled, Reconciler
 from runtime.screening import NOTHING_TO_DO, Screening
-from runtime.strategy_phases import STRATEGY_OF, StrategyPhases, not_offered, passed_over
+from runtime.strategy_phases import STRATEGY_OF, StrategyPhases, not_offered
 from runtime.trading_day import close_day, open_day, settle_day
 from screeners.port import Screener, ScreenerError
+from strategies.installed import passed_over
 
 PHASES = ("open", "holdings", "mid", "close", "universe")
 SETTLE_MINUTES = 30  # after the close: day orders end, late reports come in
@@ -83,10 +85,7 @@ class Supervisor:
         if self._screener is None:
             return self._symbols, None
 
-        def wait(moment: datetime) -> None:
-            if (kill := self._guard.wait_until(moment)) is not None:
-                raise KillAsked(kill)
-
+        wait = partial(wait_or_raise, self._guard)
         try:
             found = Screening(self._bot, self._screener, hours, wait).candidates("OPEN")
         except KillAsked as asked:
@@ -270,5 +269,4 @@ class Day:
             self._wait_until(min(self._bot.clock.now() + MINUTE, moment))
 
     def _wait_until(self, moment: datetime) -> None:
-        if (kill := self._guard.wait_until(moment)) is not None:
-            raise KillAsked(kill)
+        wait_or_raise(self._guard, moment)

@@ -41,6 +41,27 @@ def install(
     return INSTALLED[name](settings, hours, symbols, not_before)
 
 
+def passed_over(settings: Settings, strategy: str) -> str:
+    """Why it does not run at all, as its phase's outcome; empty when it does."""
+    only = settings.STRATEGY_OVERRIDE
+    # STRATEGY_OVERRIDE=NAME: the others are passed over, whatever else is enabled.
+    if only not in ("none", strategy):
+        return f"passed over: STRATEGY_OVERRIDE is {only}"
+    # STRATEGY_SEQUENCE: what it does not name is passed over.
+    if strategy not in settings.STRATEGY_SEQUENCE:
+        return "passed over: it is not in STRATEGY_SEQUENCE"
+    # STRAT_MID_ENABLED=false, STRAT_CLOSE_ENABLED=false: the phase is recorded as disabled. OPEN's
+    # signals are judged all the same, and none is traded.
+    if strategy != "OPEN" and not getattr(settings, f"STRAT_{strategy}_ENABLED"):
+        return f"disabled: STRAT_{strategy}_ENABLED is false; nothing was judged"
+    return ""
+
+
+def running(settings: Settings) -> list[str]:
+    """The strategies that are not passed over, in the day's order."""
+    return [name for name in INSTALLED if not passed_over(settings, name)]
+
+
 def short_type(settings: Settings, name: str) -> str:
     """What the strategy buys on weakness: disabled, InverseETF or LongPut."""
     # SHORT_TYPE_…=disabled: weakness is judged and recorded, and nothing is bought on it.
