@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response
+from flask import Blueprint, render_template, request
 
-from aggregates.base import Command
 from aggregates.errors import DomainError
 from aggregates.instrument import check_symbol
 from aggregates.inverse_etfs import (
@@ -17,14 +15,13 @@ from aggregates.inverse_etfs import (
     UnmapInverseEtf,
 )
 from runtime.bearish_view import mapping_view
-from web.access import actor, may
-from web.forms import command_id, notice
+from web.access import may
 from web.frame import entered, frame, seen, stamped
+from web.recorded import Answer, reason_fault, recorded
 from web.setting_form import values_of
 from web.shared import shared
 
 pages = Blueprint("bearish", __name__, url_prefix="/bearish")
-Answer = Response | str | tuple[str, int]
 STRATEGIES = ("OPEN", "MID", "CLOSE")
 MEANING = {
     "disabled": "weakness is judged and recorded, and nothing is bought on it",
@@ -65,31 +62,22 @@ def put() -> Answer:
             f"{command.underlying} is mapped to {command.etf}. Nothing is bought by it while no "
             "SHORT_TYPE_… is InverseETF."
         )
-    return _record("map", "etf", command, said)
+    return recorded(
+        command, _page, of="bearish", form="map", field="etf", moved=MappingMoved, said=said
+    )
 
 
 @pages.post("/unmap")
 def take_out() -> Answer:
     """From then on weakness of the symbol finds no inverse ETF; what is held is sold as before."""
     symbol, reason = entered("symbol").upper(), entered("unmap-reason")
-    if faults := _reason_fault("unmap-reason", reason):
+    if faults := reason_fault("unmap-reason", reason, REASON_LONGEST):
         return _page("unmap", faults), 422
     command = UnmapInverseEtf(**stamped(), underlying=symbol, reason=reason, seen=seen())
     said = f"Nothing is mapped to {symbol} any more; what is held of its ETF is sold as before."
-    return _record("unmap", "symbol", command, said)
-
-
-def _record(form: str, field: str, command: Command, said: str) -> Answer:
-    try:
-        shared().custody().record(
-            command, actor=actor(), command_id=command_id(f"bearish-{form}"), correlation="bearish"
-        )
-    except MappingMoved:
-        return _page(form, {}, moved=True), 409
-    except DomainError as e:
-        return _page(form, {field: str(e)}), 422
-    notice(said)
-    return redirect(url_for("bearish.show"), 303)
+    return recorded(
+        command, _page, of="bearish", form="unmap", field="symbol", moved=MappingMoved, said=said
+    )
 
 
 # What was typed
@@ -104,7 +92,7 @@ def _faults(typed: dict[str, str]) -> dict[str, str]:
             found[name] = f"{label}: a symbol such as SPY, {OF_SYMBOLS}"
     if _number(typed["leverage"]) is None:
         found["leverage"] = "A number above 0, at most 10, such as 1, 2 or 3"
-    return found | _reason_fault("map-reason", typed["map-reason"])
+    return found | reason_fault("map-reason", typed["map-reason"], REASON_LONGEST)
 
 
 def _number(text: str) -> Decimal | None:
@@ -116,14 +104,6 @@ def _number(text: str) -> Decimal | None:
     exponent = found.as_tuple().exponent
     fits = isinstance(exponent, int) and exponent >= -2
     return found if fits and 0 < found <= LARGEST else None
-
-
-def _reason_fault(field: str, reason: str) -> dict[str, str]:
-    if not reason:
-        return {field: "A reason is needed; it is kept for good"}
-    if len(reason) > REASON_LONGEST or not reason.isprintable():
-        return {field: f"At most {REASON_LONGEST} characters, on one line"}
-    return {}
 
 
 # The page

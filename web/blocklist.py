@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response
+from flask import Blueprint, render_template, request
 
-from aggregates.base import Command
 from aggregates.blocklist import LONGEST, BlocklistMoved, BlockSymbol, UnblockSymbol
 from aggregates.errors import DomainError
 from aggregates.instrument import check_symbol
 from runtime.screen_view import blocklist_of
-from web.access import actor, may
-from web.forms import command_id, notice
+from web.access import may
 from web.frame import entered, frame, seen, stamped
+from web.recorded import Answer, reason_fault, recorded
 from web.screens import values
 from web.shared import shared
 
 pages = Blueprint("blocklist", __name__, url_prefix="/screens/blocklist")
-Answer = Response | str | tuple[str, int]
 
 
 @pages.get("")
@@ -30,38 +27,35 @@ def show() -> str:
 def block() -> Answer:
     """From the next entry on nothing of it is bought; what is held is sold as ever."""
     symbol = entered("symbol").upper()
-    if faults := _symbol_faults(symbol) | _reason_faults("block"):
+    if faults := _symbol_faults(symbol) | _reason_fault("block"):
         return _page("block", faults), 422
     command = BlockSymbol(**stamped(), symbol=symbol, reason=entered("block-reason"), seen=seen())
-    return _changed("block", "symbol", command, f"{symbol} is blocked from the next entry on.")
+    said = f"{symbol} is blocked from the next entry on."
+    return recorded(
+        command,
+        _page,
+        of="blocklist",
+        form="block",
+        field="symbol",
+        moved=BlocklistMoved,
+        said=said,
+    )
 
 
 @pages.post("/unblock")
 def unblock() -> Answer:
     """It may be looked at and bought again, unless the settings block it too."""
     symbol = entered("blocked").upper()
-    if faults := _reason_faults("unblock"):
+    if faults := _reason_fault("unblock"):
         return _page("unblock", faults), 422
     command = UnblockSymbol(
         **stamped(), symbol=symbol, reason=entered("unblock-reason"), seen=seen()
     )
-    return _changed("unblock", "blocked", command, f"{symbol} is no longer blocked by hand.")
-
-
-def _changed(form: str, field: str, command: Command, said: str) -> Answer:
-    try:
-        shared().custody().record(
-            command,
-            actor=actor(),
-            command_id=command_id(f"blocklist-{form}"),
-            correlation="blocklist",
-        )
-    except BlocklistMoved:
-        return _page(form, {}, moved=True), 409
-    except DomainError as e:
-        return _page(form, {field: str(e)}), 422
-    notice(said)
-    return redirect(url_for("blocklist.show"), 303)
+    said = f"{symbol} is no longer blocked by hand."
+    return recorded(
+        command, _page, of="blocklist", form="unblock", field="blocked", moved=BlocklistMoved,
+        said=said,
+    )  # fmt: skip
 
 
 def _symbol_faults(symbol: str) -> dict[str, str]:
@@ -72,13 +66,9 @@ def _symbol_faults(symbol: str) -> dict[str, str]:
     return {}
 
 
-def _reason_faults(form: str) -> dict[str, str]:
-    reason = entered(f"{form}-reason")
-    if not reason:
-        return {f"{form}-reason": "A reason is needed; it is kept for good"}
-    if len(reason) > LONGEST or not reason.isprintable():
-        return {f"{form}-reason": f"At most {LONGEST} characters, on one line"}
-    return {}
+def _reason_fault(form: str) -> dict[str, str]:
+    field = f"{form}-reason"
+    return reason_fault(field, entered(field), LONGEST)
 
 
 def _page(form: str, faults: dict[str, str], *, moved: bool = False) -> str:
