@@ -65,9 +65,7 @@ def save() -> Answer:
     """Save what is valid: as one types, by the button, or with a row more or less."""
     typed, does = read_typed(), request.form.get("do", "")
     if does == "add":
-        asked = looked_at(typed.with_row(), shown(present=True))
-        asked.focus = len(typed.rows)
-        return _form(asked, 200)
+        return _form(_with_row(typed), 200)
     if does.startswith("delete-"):
         typed = typed.without(_row_of(does))
     asked = _saved(typed)
@@ -153,6 +151,19 @@ def _saved(typed: Typed) -> Asked:
     now = shown(present=True)
     asked = looked_at(typed_of(now.plan or DEFAULT_PLAN, now.number), now)
     asked.saved = True
+    return asked
+
+
+def _with_row(typed: Typed) -> Asked:
+    """The form with a row more. Where it saves as one types, what was typed last is saved, too."""
+    longer = typed.with_row()
+    asked = looked_at(longer, shown(present=True))
+    if _by_script() and asked.plan != (asked.shown.plan or DEFAULT_PLAN):
+        asked = _saved(longer)
+        if asked.saved:
+            asked = looked_at(asked.typed.with_row(), asked.shown)
+            asked.saved = True
+    asked.focus = len(asked.typed.rows) - 1
     return asked
 
 

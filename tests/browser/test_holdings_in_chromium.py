@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from web import live_stream
 
@@ -98,6 +98,35 @@ def test_a_symbol_is_saved_when_its_field_is_left(enter: Enter, held: Any) -> No
     expect(said(page)).to_contain_text("version 2")
     expect(page.locator("#units-3")).to_contain_text("100")
     assert [s.symbol for s in held.versions()[-1].plan.securities] == ["SCHD", "SCHY", "VTI", "BND"]
+
+
+def test_a_look_that_takes_long_never_costs_a_save(enter: Enter, held: Any) -> None:
+    page = enter("admin", "/holdings")
+    looks: list[Route] = []
+    page.route("**/holdings/check", lambda route: looks.append(route))
+    type_in(page, "symbol-3", "BN")
+    page.wait_for_timeout(600)
+    assert len(looks) == 1  # a look is under way; save and next look wait for it
+    page.locator("#symbol-3").press("D")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(600)
+    looks[0].continue_()
+    page.unroute("**/holdings/check")
+    expect(said(page)).to_contain_text("version 2")
+    assert [s.symbol for s in held.versions()[-1].plan.securities][-1] == "BND"
+
+
+def test_what_was_typed_last_is_saved_when_a_row_is_asked_for_at_once(
+    enter: Enter, held: Any
+) -> None:
+    page = enter("admin", "/holdings")
+    page.clock.install()
+    page.clock.pause_at("2100-01-01")  # the form's own save would come 50 ms later
+    page.locator("#symbol-3").fill("BND")
+    page.get_by_role("button", name="Add a security").click()
+    expect(page.locator("#symbol-4")).to_be_focused()
+    expect(said(page)).to_contain_text("version 2")
+    assert [s.symbol for s in held.versions()[-1].plan.securities][-1] == "BND"
 
 
 def test_every_setting_saves_by_itself(enter: Enter, held: Any) -> None:
