@@ -103,7 +103,11 @@ def test_a_symbol_is_saved_when_its_field_is_left(enter: Enter, held: Any) -> No
 def test_a_look_that_takes_long_never_costs_a_save(enter: Enter, held: Any) -> None:
     page = enter("admin", "/holdings")
     looks: list[Route] = []
-    page.route("**/holdings/check", lambda route: looks.append(route))
+
+    def hold(look: Route) -> None:
+        looks.append(look)
+
+    page.route("**/holdings/check", hold)
     type_in(page, "symbol-3", "BN")
     page.wait_for_timeout(600)
     assert len(looks) == 1  # a look is under way; save and next look wait for it
