@@ -67,7 +67,7 @@ def _asked(ask: Callable[[], object]) -> Spread:
 
 
 def _count(ledger: Ledger, code: str) -> int:
-    sql = "SELECT COUNT(*) FROM entry_lines WHERE account_code = ?"
+    sql = "SELECT COUNT(*) FROM postings WHERE account_code = ?"
     return int(ledger.connection.execute(sql, (code,)).fetchone()[0])
 
 

@@ -152,7 +152,7 @@ def _write_journals(folder: Path, store: Path) -> tuple[Balances, int]:
     write_plain_journal(queries, folder / "plain.journal")
     scale = 10 ** queries.books().exponent
     expected = {b.code: int(b.amount * scale) for b in queries.balances() if b.amount}
-    postings = ledger.connection.execute("SELECT COUNT(*) FROM entry_lines").fetchone()[0]
+    postings = ledger.connection.execute("SELECT COUNT(*) FROM postings").fetchone()[0]
     ledger.close()
     return expected, postings
 

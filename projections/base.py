@@ -306,7 +306,7 @@ class Projection:
         return end
 
     def _fold_one(self, row: Sequence[Any], payload_of: Callable[[Any], Any]) -> None:
-        position, _, _, topic, schema_version, *_ = row
+        position, topic = row[0], row[3]
         try:
             payload = payload_of(row)
             if reader := self.readers.get(topic):
@@ -315,7 +315,7 @@ class Projection:
                 self.fold_facts(topic, found)
             else:
                 whole = Envelope._make(row)
-                event = decode(topic, schema_version, payload, position, whole.software_version)
+                event = decode(topic, row[4], payload, position, whole.software_version)
                 self.fold(whole, event)
         except FOLD_ERRORS as e:
             raise self._halted(position, topic, e) from e

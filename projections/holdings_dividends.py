@@ -11,7 +11,6 @@ from collections import Counter
 from typing import NamedTuple
 
 from projections.holdings_results import Codes, codes_of
-from projections.ledger_points import lines_of
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
 
@@ -50,10 +49,10 @@ def dividend_postings(ledger: LedgerQueries, codes: Codes, names: Names, as_of: 
     connection: sqlite3.Connection = ledger._c
     counted = ", ".join(f"'{code}'" for code in sorted(codes_of(codes, _ROLES)))
     rows = connection.execute(
-        "SELECT e.transaction_id, t.ticker, e.effective_date, -l.amount FROM terms t"
-        f" CROSS JOIN entries e ON e.terms_id = t.terms_id {lines_of('e')}"
-        f" WHERE t.topic IN ({_TOPICS}) AND t.ticker <> '' AND e.description IS NOT NULL"
-        f" AND l.account_code IN ({counted}) AND {as_of.where('e.')}",
+        "SELECT p.transaction_id, t.ticker, p.effective_date, -p.amount FROM terms t"
+        " CROSS JOIN entries e ON e.terms_id = t.terms_id CROSS JOIN postings p ON"
+        f" p.transaction_id = e.transaction_id WHERE t.topic IN ({_TOPICS}) AND t.ticker <> ''"
+        f" AND p.account_code IN ({counted}) AND {as_of.where('p.')}",
         as_of.parameters,
     )
     found = ((number, names.bearer(symbol, day), amount) for number, symbol, day, amount in rows)

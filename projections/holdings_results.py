@@ -15,7 +15,7 @@ from aggregates.chart_rules import HOLDINGS_ROLES, TRADING_ROLES
 from aggregates.money import from_scaled
 from projections.holdings_records import Realized
 from projections.ledger_bulk import LedgerBulk
-from projections.ledger_points import LedgerPoints, lines_of, results_sql
+from projections.ledger_points import LedgerPoints, results_sql
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import FOREVER, AsOf
 from projections.posting_rules import RESULT_ROLES
@@ -51,7 +51,7 @@ class Results:
         rows = self._c.execute(
             results_sql(
                 codes_of(codes, RESULT_ROLES),
-                f"FROM entries e {lines_of('e')}",
+                "FROM postings e",
                 "e.transaction_id > ? AND e.transaction_id <= ? AND e.position > ?"
                 " AND e.position <= ? AND e.effective_date BETWEEN ? AND ?",
             ),

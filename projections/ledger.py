@@ -30,17 +30,16 @@ from aggregates.money import exponent
 from aggregates.order_messages import OrderFilled
 from eventstore.envelope import Envelope
 from projections.base import Projection, Reader
-from projections.cost_pools import Movement
+from projections.cost_pools import Movement, Outcome
 from projections.fill_facts import FillFacts, FillTerms, fill_facts, utc_text
 from projections.ledger_cost import CostBook
-from projections.ledger_rows import LINES, Cause, LedgerRows
+from projections.ledger_rows import LINES, Cause, LedgerRows, Total
 from projections.posting_rules import (
     RESULT_ROLES,
     RULES,
     RULES_VERSION,
     Line,
     check_currency,
-    gain_lines,
     gross_amount,
 )
 
@@ -60,6 +59,7 @@ CAPITAL_WORDS: dict[type[Event], str] = {
 _GAINS = ("gain_short_term", "gain_long_term")
 # Amounts above this are checked one by one: some sum of them might not fit into 64 bits.
 CHECKED_ABOVE = 2**60
+_LOW, _HIGH = -CHECKED_ABOVE, CHECKED_ABOVE
 HERE = Path(__file__).parent
 SCHEMA = (HERE / "tbot_ledger_schema.sql").read_text(encoding="utf-8")
 
@@ -89,16 +89,18 @@ class Listed(NamedTuple):
 
 
 class FillWay(NamedTuple):
-    """Where fills of the same terms post. ``factor``: multiplier, times minor units of 1."""
+    """Where fills of the same terms post. ``factor``: multiplier, times minor units of 1;
+    ``one_gain``: whether the chart keeps both gains in one account."""
 
     terms_id: int
     sold: bool
     factor: int
-    security: str
-    cash: str
-    commissions: str
-    fees: str
+    codes: tuple[str, ...]  # the accounts of its lines, in their order
+    one_gain: bool
+    rounding_counts: bool  # rounding may be kept among the fees
     checked: bool  # whether each entry has to be checked against the chart
+    security: Total
+    others: tuple[Total, ...]  # of the accounts after the first
 
 
 class Ledger(Projection):
@@ -255,86 +257,120 @@ class Ledger(Projection):
             stated, size, price_text, reference,
         ) = facts  # fmt: skip
         way = self._ways.get(terms) or self._way(topic, FillTerms._make(terms))
-        rows, account, sold = self.rows, way.security, way.sold
-        posted_on = effective
+        rows, traded_on, posted_on = self.rows, None, effective
         if effective <= rows.closed_through:
-            posted_on = rows.posting_date(effective)
+            traded_on, posted_on = effective, rows.posting_date(effective)
         gross = gross_amount(units, price, way.factor)
-        cost, short, long = self._move(facts, way, topic, gross, posted_on)
-        signed = -units if sold else units
+        short = long = 0
+        if way.sold:
+            short, long = self._sell(facts, way, topic, gross, posted_on)
+            units, cash = -units, gross - commission - fees
+        else:
+            self._buy(facts, way, topic, gross)
+            cash = -gross - commission - fees
+        residue = beyond = 0
+        if stated is not None:  # where the broker states an amount, that is booked
+            residue, beyond = self._residue(cash - stated)
+            cash = stated
         number = rows.place(position, posted_on)
-        rows.entries += (
+        rows.fills += (
             number, position, position, posted_on, timestamp, way.terms_id, size, price_text,
-            short + long - commission - fees if sold else None, reference, settles_on, None,
+            reference, settles_on, traded_on, units, gross, short, long, commission, fees, cash,
+            residue,
         )  # fmt: skip
-        rows.movements += (position, account, effective, posted_on, signed, gross)
-        computed = (gross if sold else -gross) - commission - fees
-        # where the broker states an amount, that is booked
-        cash = computed if stated is None else stated
-        posting = number * LINES
-        lines = [posting, account, -cost, signed]
-        if cash:
-            lines += (posting := posting + 1, way.cash, cash, 0)
-        if short or long:
-            for line in gain_lines(self._mapping, short, long):
-                lines += (posting := posting + 1, *line)
-        if commission:
-            lines += (posting := posting + 1, way.commissions, commission, 0)
-        if fees:
-            lines += (posting := posting + 1, way.fees, fees, 0)
-        result = short + long - commission - fees
-        if residue := computed - cash:
-            code = self._mapping[self._rules.residue_role(residue)]
-            lines += (posting + 1, code, residue, 0)
-            result -= residue * (code in rows.result_codes)  # rounding may be kept among the fees
-        rows.gained(number, account, result)
-        if way.checked or max(gross, abs(cost), abs(cash), commission, fees) > CHECKED_ABOVE:
-            rows.check(list(map(Line, lines[1::4], lines[2::4], lines[3::4])))
-        rows.lines += lines
+        # the lines of the view postings
+        first, point = short + long - gross if way.sold else gross, rows.point
+        result = short + long - commission - fees - residue * way.rounding_counts
+        way.security.move(first, units, result, point)
+        others = (cash, -short, -long, commission, fees, residue)
+        for total, amount in zip(way.others, others, strict=True):
+            if amount:
+                total.add(amount, point)
+        if beyond or way.checked or not (
+            _LOW < first < _HIGH and _LOW < cash < _HIGH and gross < _HIGH
+            and _LOW < commission < _HIGH and _LOW < fees < _HIGH
+        ):  # fmt: skip
+            self._unusual(way, number, units, (first, *others), beyond)
+
+    def _residue(self, residue: int) -> tuple[int, int]:
+        """What the broker's amount differs by: as rounding, and beyond."""
+        if not residue or self._rules.residue_role(residue) == "rounding":
+            return residue, 0
+        return 0, residue
+
+    def _unusual(
+        self, way: FillWay, number: int, units: int, amounts: tuple[int, ...], beyond: int
+    ) -> None:
+        """Check a fill as any other entry is; post what is ``beyond`` the broker's rounding."""
+        rows, quantities = self.rows, (units, 0, 0, 0, 0, 0, 0)
+        every = zip(way.codes, amounts, quantities, strict=True)
+        lines = [Line(*line) for n, line in enumerate(every) if n == 0 or line[1]]
+        if beyond:
+            code = self._mapping[self._rules.residue_role(beyond)]
+            rows.line(number * LINES + len(lines), Line(code, beyond))
+            lines.append(Line(code, beyond))
+            way.security.result -= beyond * (code in rows.result_codes)
+        if way.checked or max(map(abs, amounts)) > CHECKED_ABOVE:
+            rows.check(lines)
 
     def _way(self, topic: str, terms: FillTerms) -> FillWay:
         """The accounts of a fill under the chart and the rules in force, looked up once."""
         check_currency(terms.currency, self._currency)
-        listed, mapping = self._instrument(terms.instrument_id), self._mapping
+        listed, mapping, rows = self._instrument(terms.instrument_id), self._mapping, self.rows
         roles = self._rules.fill_roles(terms.sleeve, terms.side, terms.context, listed.kind)
-        way = FillWay(
-            terms_id=self.rows.terms(
-                topic, terms.strategy, terms.symbol, terms.side, terms.sleeve, terms.context
-            ),
-            sold=terms.side == "sell",
-            factor=listed.multiplier * 10**self._exponent,
-            security=f"{mapping[roles.security]}.{listed.suffix}",
-            cash=mapping[roles.cash],
-            commissions=mapping["commissions"],
-            fees=mapping["fees"],
-            checked=False,
-        )
-        codes = (way.security, way.cash, way.commissions, way.fees, *(mapping[g] for g in _GAINS))
+        codes = (
+            f"{mapping[roles.security]}.{listed.suffix}", mapping[roles.cash],
+            *(mapping[role] for role in (*_GAINS, "commissions", "fees", "rounding")),
+        )  # fmt: skip
         used = {code.partition(".")[0] for code in codes}
-        way = way._replace(checked=not self.rows.rules_version or not used <= self.rows.active)
+        way = FillWay(
+            rows.terms(
+                topic, terms.strategy, terms.symbol, terms.side, terms.sleeve, terms.context, codes
+            ),
+            terms.side == "sell",
+            listed.multiplier * 10**self._exponent,
+            codes,
+            codes[2] == codes[3],
+            codes[-1] in rows.result_codes,
+            not rows.rules_version or not used <= rows.active,
+            rows.total(codes[0]),
+            tuple(map(rows.total, codes[1:])),
+        )
         self._ways[terms] = way
         return way
 
-    def _move(
-        self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int, posted_on: str
-    ) -> tuple[int, int, int]:
-        """Fold a fill into its pool: cost relieved (negative: added), short and long-term gain."""
+    def _buy(self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int) -> None:
+        """Fold a purchase into its pool."""
         position, effective, units = facts[0], facts[2], facts[5]
-        account, rows = way.security, self.rows
-        pool = self.costs.pool(account)
-        if (effective, position) < pool.last:  # what it changes for later sales is re-costed
-            kind: Literal["buy", "sell"] = "sell" if way.sold else "buy"
-            movement = Movement(effective, position, kind, units, gross)
-            cause = Cause(position, topic, FillFacts._make(facts).timestamp)
-            outcome = self.costs.insert_late(cause, account, movement)
-            return -outcome.cost, outcome.gain_short, outcome.gain_long
-        if not way.sold:
+        pool = self.costs.pool(way.codes[0])
+        if (effective, position) < pool.last:
+            self._late(facts, way, topic, gross)
+        else:
             pool.buy(effective, position, units, gross)
-            return -gross, 0, 0
-        cost, short, long, relieved = pool.sell(effective, position, units, gross)
-        for lot, _, lot_units, lot_cost in relieved:
-            rows.lots += (position, position, lot, posted_on, lot_units, lot_cost)
-        return cost, short, long
+
+    def _sell(
+        self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int, posted_on: str
+    ) -> tuple[int, int]:
+        """Fold a sale into its pool; short and long-term gain."""
+        position, effective, units = facts[0], facts[2], facts[5]
+        pool = self.costs.pool(way.codes[0])
+        if (effective, position) < pool.last:
+            outcome = self._late(facts, way, topic, gross)
+            short, long = outcome.gain_short, outcome.gain_long
+        else:
+            _, short, long, relieved = pool.sell(effective, position, units, gross)
+            lots = self.rows.lots
+            for lot, _, lot_units, lot_cost in relieved:
+                lots += (position, position, lot, posted_on, lot_units, lot_cost)
+        return (short + long, 0) if way.one_gain else (short, long)
+
+    def _late(self, facts: tuple[Any, ...], way: FillWay, topic: str, gross: int) -> Outcome:
+        """Fold a fill before others of its pool: what it changes for later sales is re-costed."""
+        position, effective, units = facts[0], facts[2], facts[5]
+        kind: Literal["buy", "sell"] = "sell" if way.sold else "buy"
+        movement = Movement(effective, position, kind, units, gross)
+        cause = Cause(position, topic, FillFacts._make(facts).timestamp)
+        return self.costs.insert_late(cause, way.codes[0], movement)
 
     def _capital(self, row: Envelope, e: Any) -> None:
         check_currency(e.currency, self._currency)

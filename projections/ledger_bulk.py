@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from aggregates.chart_of_accounts import Account, Chart
-from projections.ledger_points import LedgerPoints, lines_of
+from projections.ledger_points import LedgerPoints
 from projections.ledger_queries import LedgerQueries, chart_of
 from projections.ledger_records import NOW, AsOf, Listing
 
@@ -73,11 +73,11 @@ class LedgerBulk:
         """Every entry by effective date, then in the order of recording, with its postings;
         those recorded ``after`` a position."""
         rows = (
-            f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
-            f" {lines_of('t')}"
+            f"SELECT {_HEAD}, p.account_code, p.amount, p.quantity FROM transactions t"
+            " CROSS JOIN postings p ON p.transaction_id = t.transaction_id"
             # the plus: found by date, not by position, so that nothing has to be sorted
             f" WHERE {as_of.where('t.')} AND t.effective_date >= ? AND +t.position > ? {{}}"
-            " ORDER BY {}t.transaction_id, l.posting_id"
+            " ORDER BY {}t.transaction_id, p.posting_id"
         )
         parameters = (*as_of.parameters, since.isoformat() if since else "", after)
         late = "SELECT transaction_id FROM late_entries"
@@ -98,9 +98,9 @@ class LedgerBulk:
         """What the event at ``position`` posted about itself: a fill one entry, a split one for
         each account that it moves."""
         rows = self._c.execute(
-            f"SELECT {_HEAD}, l.account_code, l.amount, l.quantity FROM transactions t"
-            f" {lines_of('t')}"
-            " WHERE t.about = ? AND t.position = ? ORDER BY l.posting_id",
+            f"SELECT {_HEAD}, p.account_code, p.amount, p.quantity FROM transactions t"
+            " CROSS JOIN postings p ON p.transaction_id = t.transaction_id"
+            " WHERE t.about = ? AND t.position = ? ORDER BY p.posting_id",
             (position, position),
         )
         return list(_grouped(rows))

@@ -36,7 +36,7 @@ class CostBook:
         found = self._connection.execute("SELECT cost_method FROM books").fetchone()
         self.method = found[0] if found else "average"
         moved = self._connection.execute(
-            "SELECT 1 FROM movements UNION ALL SELECT 1 FROM splits LIMIT 1"
+            "SELECT 1 FROM terms WHERE security IS NOT NULL UNION ALL SELECT 1 FROM splits LIMIT 1"
         ).fetchone()
         self._all_pools = moved is None  # all that will ever move is seen from here on
 
@@ -44,8 +44,7 @@ class CostBook:
         """Accounts of one security that ever had a movement, in order."""
         self._rows.flush()
         rows = self._connection.execute(
-            "SELECT account_code FROM movements"
-            " WHERE substr(account_code, instr(account_code, '.') + 1) = ?1 UNION"
+            "SELECT security FROM terms WHERE substr(security, instr(security, '.') + 1) = ?1 UNION"
             " SELECT account_code FROM splits"
             " WHERE substr(account_code, instr(account_code, '.') + 1) = ?1 ORDER BY 1",
             (suffix,),
@@ -147,8 +146,8 @@ class CostBook:
     def _load(self, account: str) -> Pool:
         """Units and cost as the postings add up, open lots as the lot rows add up."""
         c = self._connection
-        units_and_cost = self._rows.totals.get(account, (0, 0))
-        pool = Pool(self.method, units_and_cost[1], units_and_cost[0])
+        total = self._rows.total(account)
+        pool = Pool(self.method, total.quantity, total.amount)
         lots = c.execute(
             "SELECT m.position, m.effective_date, m.units + COALESCE(SUM(c.quantity), 0) AS held,"
             " m.amount + COALESCE(SUM(c.cost), 0) AS worth FROM movements m"

@@ -18,20 +18,14 @@ from typing import Any, NamedTuple
 from projections.ledger_records import FOREVER, AsOf
 
 
-def lines_of(entry: str) -> str:
-    """The SQL that joins the postings ``l`` of an entry, which the query calls by this name."""
-    first = f"256 * {entry}.transaction_id"
-    return f"CROSS JOIN entry_lines l ON l.posting_id BETWEEN {first} AND {first} + 255"
-
-
 def results_sql(codes: Iterable[str], source: str, where: str) -> str:
-    """The SQL for (transaction id, account of the security, result) of entries ``e`` with lines
-    ``l``: what each gained less its commissions and fees, which post to ``codes``. Those that move
-    no security, or gained nothing, are left out."""
+    """The SQL for (transaction id, account of the security, result) of the postings ``e``: what
+    each entry gained less its commissions and fees, which post to ``codes``. Those that move no
+    security, or gained nothing, are left out."""
     counted = ", ".join(f"'{code}'" for code in sorted(codes))
     return (
-        "SELECT e.transaction_id, MAX(CASE WHEN instr(l.account_code, '.') THEN l.account_code END)"
-        f" AS account, -SUM(CASE WHEN l.account_code IN ({counted}) THEN l.amount ELSE 0 END)"
+        "SELECT e.transaction_id, MAX(CASE WHEN instr(e.account_code, '.') THEN e.account_code END)"
+        f" AS account, -SUM(CASE WHEN e.account_code IN ({counted}) THEN e.amount ELSE 0 END)"
         f" AS result {source} WHERE {where} GROUP BY e.transaction_id"
         " HAVING account IS NOT NULL AND result <> 0"
     )
@@ -39,12 +33,17 @@ def results_sql(codes: Iterable[str], source: str, where: str) -> str:
 
 MOMENTS_KEPT = 8  # of which the sums are kept while the ledger stands still
 
-_LINES = lines_of("e")
-# on-time entries of a stretch, then late ones after it; both clocks on each
-_STRETCH = "FROM entries e {} WHERE e.transaction_id > :after AND e.transaction_id <= :until"
+# entries or postings of a stretch, then of late entries after it; both clocks on each
+_STRETCH = "FROM {} e WHERE e.transaction_id > :after AND e.transaction_id <= :until"
 _LATER = (
-    "FROM late_entries n CROSS JOIN entries e USING (transaction_id) {}"
-    " WHERE n.transaction_id > :until"
+    "FROM late_entries n CROSS JOIN {} e USING (transaction_id) WHERE n.transaction_id > :until"
+)
+# entries of a stretch with a posting to an account: fills by their terms, others by their lines
+_TOUCHED = (
+    "(SELECT transaction_id FROM entries WHERE transaction_id BETWEEN :first AND :last AND"
+    " +terms_id IN (SELECT terms_id FROM terms WHERE :account IN (security, cash, gain_short,"
+    " gain_long, commissions, fees, rounding)) UNION SELECT posting_id >> 8 FROM entry_lines WHERE"
+    " posting_id BETWEEN 256 * :first AND 256 * :last + 255 AND account_code = :account)"
 )
 _CLOCKS = "AND e.effective_date <= :date AND e.position <= :position"
 _ON_TIME = "AND e.transaction_id NOT IN (SELECT transaction_id FROM late_entries)"
@@ -128,11 +127,11 @@ class LedgerPoints:
         start, until = self._around(as_of)
         found = self._at(start.point)
         clocks = _clocks(as_of, start, until)
-        columns = "SELECT l.account_code, l.amount, l.quantity"
+        columns = "SELECT e.account_code, e.amount, e.quantity"
         rows = self._c.execute(
             "SELECT account_code, SUM(amount), SUM(quantity) FROM ("
-            f"{columns} {_STRETCH.format(_LINES)} {_CLOCKS} UNION ALL"
-            f" {columns} {_LATER.format(_LINES)} {_CLOCKS}) GROUP BY account_code",
+            f"{columns} {_STRETCH.format('postings')} {_CLOCKS} UNION ALL"
+            f" {columns} {_LATER.format('postings')} {_CLOCKS}) GROUP BY account_code",
             clocks,
         )
         for code, amount, quantity in rows:
@@ -165,7 +164,7 @@ class LedgerPoints:
             ).fetchone()
             found[account] = row[0] if row else 0
         for part in (_STRETCH, _LATER):
-            source, _, where = part.format(_LINES).partition(" WHERE ")
+            source, _, where = part.format("postings").partition(" WHERE ")
             rows = self._c.execute(
                 results_sql(codes, source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
             )
@@ -180,8 +179,8 @@ class LedgerPoints:
         """Entries dated and known in time."""
         start, until = self._around(as_of)
         (more,) = self._c.execute(
-            f"SELECT (SELECT COUNT(*) {_STRETCH.format('')} {_CLOCKS})"
-            f" + (SELECT COUNT(*) {_LATER.format('')} {_CLOCKS})",
+            f"SELECT (SELECT COUNT(*) {_STRETCH.format('entries')} {_CLOCKS})"
+            f" + (SELECT COUNT(*) {_LATER.format('entries')} {_CLOCKS})",
             _clocks(as_of, start, until),
         ).fetchone()
         return start.transaction_id + int(more)
@@ -206,8 +205,8 @@ class LedgerPoints:
                 start, before = found, earlier
                 break
         on_time = self._c.execute(
-            f"SELECT e.effective_date, e.transaction_id {_STRETCH.format('')} {_CLOCKS} {_ON_TIME}"
-            " ORDER BY e.transaction_id",
+            f"SELECT e.effective_date, e.transaction_id {_STRETCH.format('entries')} {_CLOCKS}"
+            f" {_ON_TIME} ORDER BY e.transaction_id",
             _clocks(as_of, start, until),
         )
         later = (e for e in late if e[1] > start.transaction_id and e[0] > start.through)
@@ -278,26 +277,26 @@ class LedgerPoints:
             moved.append((last.point + 1,))
         for (point,) in moved:
             first = self._entry_of(point - 1) + 1 if point > 1 else 1
-            yield from self._lines(
-                account, as_of,
-                "entry_lines l CROSS JOIN entries e ON e.transaction_id = l.posting_id >> 8"
-                f" WHERE l.posting_id >= ? AND l.posting_id < ? {_ON_TIME}",
-                first << 8, (min(self._entry_of(point), FOREVER >> 8) + 1) << 8,
-            )  # fmt: skip
+            last_entry = min(self._entry_of(point), FOREVER >> 9)
+            touched = (
+                f"{_TOUCHED} n CROSS JOIN postings e USING (transaction_id) WHERE 1 {_ON_TIME}"
+            )
+            yield from self._lines(account, as_of, touched, first=first, last=last_entry)
 
     def _late_lines(self, account: str, as_of: AsOf) -> list[RegisterRow]:
-        late = f"late_entries n CROSS JOIN entries e USING (transaction_id) {_LINES} WHERE 1"
+        late = "late_entries n CROSS JOIN postings e USING (transaction_id) WHERE 1"
         return sorted(self._lines(account, as_of, late))
 
     def _lines(
-        self, account: str, as_of: AsOf, source: str, *parameters: int
+        self, account: str, as_of: AsOf, source: str, **parameters: int
     ) -> Iterator[RegisterRow]:
+        day, position = as_of.parameters
         rows = self._c.execute(
-            "SELECT e.effective_date, l.posting_id, e.position, e.timestamp,"
-            " (SELECT description FROM transactions t WHERE t.transaction_id = e.transaction_id),"
-            f" l.amount, l.quantity, 0 FROM {source} AND l.account_code = ? AND {as_of.where('e.')}"
-            " ORDER BY l.posting_id",
-            (*parameters, account, *as_of.parameters),
+            "SELECT e.effective_date, e.posting_id, e.position, (SELECT timestamp FROM entries t"
+            " WHERE t.transaction_id = e.transaction_id), (SELECT description FROM transactions t"
+            " WHERE t.transaction_id = e.transaction_id), e.amount, e.quantity, 0 FROM"
+            f" {source} AND e.account_code = :account {_CLOCKS} ORDER BY e.posting_id",
+            parameters | {"account": account, "date": day, "position": position},
         )
         return map(RegisterRow._make, rows)
 

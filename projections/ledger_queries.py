@@ -177,9 +177,8 @@ class LedgerQueries:
             parameters.append(since.isoformat())
         if account is not None:
             where.append(
-                "EXISTS (SELECT 1 FROM entry_lines l WHERE l.posting_id BETWEEN"
-                " 256 * t.transaction_id AND 256 * t.transaction_id + 255 AND"
-                " (l.account_code = ? OR l.account_code LIKE ? || '.%'))"
+                "EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = t.transaction_id AND"
+                " (p.account_code = ? OR p.account_code LIKE ? || '.%'))"
             )
             parameters += [account, account]
         if position is not None:
@@ -323,8 +322,8 @@ class LedgerQueries:
     def _entry(self, row: tuple[Any, ...], accounts: dict[str, Account]) -> Entry:
         fields = dict(zip(Entry.__struct_fields__, row, strict=False))
         postings = self._c.execute(
-            "SELECT account_code, amount, quantity FROM entry_lines WHERE posting_id BETWEEN"
-            " 256 * ?1 AND 256 * ?1 + 255 ORDER BY posting_id",
+            "SELECT account_code, amount, quantity FROM postings WHERE transaction_id = ?"
+            " ORDER BY posting_id",
             (row[0],),
         )
         fields["effective_date"] = date.fromisoformat(fields["effective_date"])

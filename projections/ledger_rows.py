@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from aggregates.errors import DomainError
-from projections.ledger_points import lines_of, results_sql
+from projections.ledger_points import results_sql
 from projections.posting_rules import Line
 
 LARGEST = 2**63 - 1  # what SQLite holds in an integer
 LINES = 256  # posting ids an entry has
 POINT_EVERY = 250  # entries between two balance points, or more: they come where a day begins
 _STATEMENT = 50  # rows in one INSERT: a quarter faster than one by one
+# rows that wait, in the order in which they are written; a fill is an entry with columns of its own
+FILLS = (
+    "entries (transaction_id, position, about, effective_date, timestamp, terms_id, size, price,"
+    " reference, settles_on, traded_on, units, gross, short_gain, long_gain, commission, fees,"
+    " cash, residue)"
+)
 WIDTHS = {
-    "terms": 10, "entries": 12, "entry_lines": 4, "late_entries": 1, "movements": 6, "splits": 5,
+    "terms": 17, FILLS: 19, "entries": 21, "entry_lines": 4, "late_entries": 1, "splits": 5,
     "voids": 3, "lot_changes": 6, "balance_points": 4, "balances": 6,
 }  # fmt: skip
+_NO_FILL = (None,) * 9  # what other entries have in the columns of fills
+_NO_ACCOUNTS = (None,) * 7  # what the terms of other entries have in the columns of fills
 
 
 class Cause(NamedTuple):
@@ -31,10 +38,37 @@ class Cause(NamedTuple):
     timestamp: str
 
 
+class Total:
+    """What an account adds up to: minor units, 1e-9 units, postings; and what the entries of a
+    security's account gained less their commissions and fees. ``since`` is the balance point since
+    which it last moved."""
+
+    __slots__ = ("amount", "postings", "quantity", "result", "since")
+
+    def __init__(self, amount: int, quantity: int, postings: int, result: int) -> None:
+        self.amount, self.quantity, self.postings, self.result = amount, quantity, postings, result
+        self.since = -1
+
+    def add(self, amount: int, point: int) -> None:
+        """A posting without units."""
+        self.amount += amount
+        self.postings += 1
+        self.since = point
+
+    def move(self, amount: int, quantity: int, result: int, point: int) -> None:
+        """A posting with units, of an entry with that result."""
+        self.amount += amount
+        self.quantity += quantity
+        self.result += result
+        self.postings += 1
+        self.since = point
+
+
 class LedgerRows:
     """Rows waiting for the end of the batch, and what every row is stamped with.
 
-    Waiting rows are flat lists of values (``entries``, ``lines``, …), a row after the other.
+    Waiting rows are flat lists of values (``fills``, ``lines``, …), a row after the other.
+    ``totals`` have what waits counted in. ``point`` is the number of the last balance point.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -46,14 +80,14 @@ class LedgerRows:
         self.result_codes: set[str] = set()  # gains, commissions and fees, of every chart so far
         self.closed_through = ""
         self.next, self.position, self.through = 1, 0, ""
-        self._point, self._point_after = 0, 0
+        self.point, self._point_after = 0, 0
+        self.totals: dict[str, Total] = {}
         self._clear()
 
     def _clear(self) -> None:
         self.waiting: dict[str, list[Any]] = {table: [] for table in WIDTHS}
-        self.entries, self.lines = self.waiting["entries"], self.waiting["entry_lines"]
-        self.movements, self.lots = self.waiting["movements"], self.waiting["lot_changes"]
-        self.results: list[tuple[int, str, int]] = []  # entry, security's account, minor units
+        self.fills, self.entries = self.waiting[FILLS], self.waiting["entries"]
+        self.lines, self.lots = self.waiting["entry_lines"], self.waiting["lot_changes"]
 
     def forget(self) -> None:
         """Read where the rows in the tables end."""
@@ -68,7 +102,7 @@ class LedgerRows:
         number, self.position = c.execute(last).fetchone() or (0, 0)
         self.next = number + 1
         point = "SELECT point, transaction_id, through FROM balance_points ORDER BY point DESC"
-        self._point, self._point_after, self.through = c.execute(point).fetchone() or (0, 0, "")
+        self.point, self._point_after, self.through = c.execute(point).fetchone() or (0, 0, "")
         later = "SELECT MAX(effective_date) FROM entries WHERE transaction_id > ?"
         latest = c.execute(later, (self._point_after,)).fetchone()[0]
         self.through = max(self.through, latest or "")
@@ -76,81 +110,63 @@ class LedgerRows:
 
     def _load_totals(self) -> None:
         c = self._connection
-        self.totals: dict[str, list[int]] = {
-            code: list(sums)
+        self.totals = {
+            code: Total(*sums)
             for code, _, *sums in c.execute(
                 "SELECT account_code, MAX(point), amount, quantity, postings, result FROM balances"
                 " GROUP BY account_code"
             )
         }
-        self._moved: set[str] = set()
         later = c.execute(
-            "SELECT account_code, amount, quantity FROM entry_lines WHERE posting_id >= ?",
-            ((self._point_after + 1) * LINES,),
+            "SELECT account_code, amount, quantity FROM postings WHERE transaction_id > ?",
+            (self._point_after,),
         )
-        self._add(later)
-        self._add_results(self._later_results())
-
-    def _later_results(self) -> list[tuple[int, str, int]]:
-        sql = results_sql(
-            self.result_codes, f"FROM entries e {lines_of('e')}", "e.transaction_id > ?"
-        )
-        return self._connection.execute(sql, (self._point_after,)).fetchall()
+        for code, amount, quantity in later:
+            self.total(code).move(amount, quantity, 0, self.point)
+        sql = results_sql(self.result_codes, "FROM postings e", "e.transaction_id > ?")
+        for _, account, result in c.execute(sql, (self._point_after,)):
+            self.total(account).result += result
 
     # -- writing ---------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write everything gathered, in order, and what the balance points among it hold."""
-        waiting = self.waiting
-        if self.lines or waiting["balance_points"]:  # a reversal of what was undone has no lines
-            self._total()
+        """Write everything gathered, in order."""
         for table, width in WIDTHS.items():
-            if waiting[table]:
-                insert(self._connection, table, width, waiting[table])
+            if values := self.waiting[table]:
+                insert(self._connection, table, width, values)
         self._clear()
 
-    def _total(self) -> None:
-        """Add the waiting postings to the totals of their accounts, up to each point and on."""
-        ids, begin = self.lines[::4], 0
-        rows = list(zip(self.lines[1::4], self.lines[2::4], self.lines[3::4], strict=True))
-        points = self.waiting["balance_points"]
-        for at in range(0, len(points), 4):
-            end = bisect_left(ids, (points[at + 1] + 1) * LINES)
-            self._add(rows[begin:end])
-            begin = end
-            due = bisect_right(self.results, points[at + 1], key=itemgetter(0))
-            self._add_results(self.results[:due])
-            del self.results[:due]
-            for code in sorted(self._moved):
-                self.waiting["balances"] += (code, points[at], *self.totals[code])
-            self._moved.clear()
-        self._add(rows[begin:])
-        self._add_results(self.results)
+    def total(self, account: str) -> Total:
+        """The totals of an account, to be added to."""
+        total = self.totals.get(account)
+        if total is None:
+            total = self.totals[account] = Total(0, 0, 0, 0)
+        return total
 
-    def _add(self, rows: Iterable[tuple[str, int, int]]) -> None:
-        totals, moved = self.totals, self._moved
-        for code, amount, quantity in rows:
-            total = totals.get(code)
-            if total is None:
-                total = totals[code] = [0, 0, 0, 0]
-            total[0] += amount
-            total[1] += quantity
-            total[2] += 1
-            moved.add(code)
-
-    def _add_results(self, results: Iterable[tuple[int, str, int]]) -> None:
-        for _, account, result in results:
-            self.totals.setdefault(account, [0, 0, 0, 0])[3] += result
+    def _balance_point(self) -> None:
+        """A point after the newest entry, with the totals of every account that moved since the
+        last one."""
+        moved = [(code, t) for code, t in self.totals.items() if t.since == self.point]
+        self.point, self._point_after = self.point + 1, self.next - 1
+        self.waiting["balance_points"] += (
+            self.point, self._point_after, self.position, self.through,
+        )  # fmt: skip
+        for code, t in sorted(moved, key=itemgetter(0)):
+            self.waiting["balances"] += (
+                code, self.point, t.amount, t.quantity, t.postings, t.result,
+            )  # fmt: skip
 
     # -- posting ---------------------------------------------------------------------------
 
     def terms(
-        self, topic: str, strategy: str, ticker: str, side: str, sleeve: str, context: str
-    ) -> int:
-        """The number of these terms under the chart and the rules in force."""
+        self, topic: str, strategy: str, ticker: str, side: str, sleeve: str, context: str,
+        accounts: Sequence[str | None] = _NO_ACCOUNTS,
+    ) -> int:  # fmt: skip
+        """The number of these terms under the chart and the rules in force. ``accounts`` of a fill:
+        security, cash, short and long-term gain, commissions, fees, rounding."""
         key = (
             topic, strategy, ticker, side, self.broker, sleeve, context, self.coa_version,
-            self.rules_version,
+            self.rules_version, *accounts,
         )  # fmt: skip
         number = self._terms.get(key)
         if number is None:
@@ -172,10 +188,7 @@ class LedgerRows:
         elif posted_on > self.through:
             # an event's entries stay together, whatever their dates
             if number - 1 - self._point_after >= POINT_EVERY and position != self.position:
-                self._point, self._point_after = self._point + 1, number - 1
-                self.waiting["balance_points"] += (
-                    self._point, self._point_after, self.position, self.through,
-                )  # fmt: skip
+                self._balance_point()
             self.through = posted_on
         self.next, self.position = number + 1, position
         return number
@@ -208,19 +221,19 @@ class LedgerRows:
         self.entries += (
             number, cause.position, cause.position if about is None else about, posted_on,
             cause.timestamp, self.terms(cause.topic, strategy, ticker, side, sleeve, context),
-            size, None, pnl, reference, "", description,
+            size, None, pnl, reference, "", description, *_NO_FILL,
         )  # fmt: skip
         for posting, line in enumerate(lines, number * LINES):
-            self.lines += (posting, *line)
+            self.line(posting, line)
         securities = [line.account for line in lines if "." in line.account]
         if securities:
             result = -sum(line.amount for line in lines if line.account in self.result_codes)
-            self.gained(number, max(securities), result)
+            self.total(max(securities)).result += result
 
-    def gained(self, number: int, account: str, result: int) -> None:
-        """What an entry of this security's account gained less its commissions and fees."""
-        if result:
-            self.results.append((number, account, result))
+    def line(self, posting: int, line: Line) -> None:
+        """One line of an entry, as ``entry_lines`` has it."""
+        self.lines += (posting, *line)
+        self.total(line.account).move(line.amount, line.quantity, 0, self.point)
 
     def check(self, lines: Sequence[tuple[str, int, int]], corrects: bool = False) -> None:
         """Double entry, and every account against the chart in force, as it is posted (M02).

@@ -49,11 +49,9 @@ def _movements(
         f"WITH causes (position) AS (SELECT position FROM movements WHERE {pools} UNION"
         " SELECT position FROM entries WHERE description IS NOT NULL AND reference GLOB ? AND"
         " terms_id IN (SELECT terms_id FROM terms WHERE topic = ? AND context = 'tax-reserve'))"
-        " SELECT e.position, SUM(l.amount) FROM causes c CROSS JOIN entries e ON e.about ="
-        " c.position CROSS JOIN entry_lines l ON l.posting_id BETWEEN 256 * e.transaction_id AND"
-        " 256 * e.transaction_id + 255 WHERE substr(l.account_code, 1,"
-        f" instr(l.account_code || '.', '.') - 1) IN ({marks}) GROUP BY e.transaction_id"
-        " ORDER BY e.transaction_id",
+        " SELECT p.position, SUM(p.amount) FROM causes c CROSS JOIN postings p ON p.about ="
+        " c.position WHERE substr(p.account_code, 1, instr(p.account_code || '.', '.') - 1) IN"
+        f" ({marks}) GROUP BY p.transaction_id ORDER BY p.transaction_id",
         (*ends, _PUT_BACK, CapitalEarmarked.topic, *sorted(reserve)),
     )
     return list(rows)

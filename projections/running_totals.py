@@ -9,12 +9,12 @@ from datetime import date
 from decimal import Decimal
 
 from aggregates.money import from_scaled
-from projections.ledger_points import LedgerPoints, lines_of
+from projections.ledger_points import LedgerPoints
 from projections.ledger_records import AsOf
 
 _SINCE = (
-    f"SELECT e.effective_date, l.account_code, l.amount FROM entries e {lines_of('e')}"
-    " WHERE e.transaction_id > ? AND e.transaction_id <= ?"
+    "SELECT effective_date, account_code, amount FROM postings"
+    " WHERE transaction_id > ? AND transaction_id <= ?"
 )
 
 
