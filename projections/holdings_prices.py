@@ -65,10 +65,12 @@ class Prices:
     def _traded(self, account: str) -> tuple[str, int, str, str] | None:
         """The last fill of the account's last day with fills."""
         clocks = self._clocks | {"account": account}
-        last = self._c.execute(
-            "SELECT m.effective_date FROM movements m WHERE m.account_code = :account AND"
-            " m.effective_date <= :day AND m.position <= :known AND"
-            f" {_STANDS.format('m')} ORDER BY m.effective_date DESC, m.position DESC LIMIT 1",
+        # one step from the end for each of the account's terms, however many fills they have
+        (last,) = self._c.execute(
+            "SELECT MAX((SELECT m.effective_date FROM movements m WHERE m.terms_id = t.terms_id"
+            " AND m.effective_date <= :day AND m.position <= :known AND"
+            f" {_STANDS.format('m')} ORDER BY m.effective_date DESC LIMIT 1))"
+            " FROM terms t WHERE t.security = :account",
             clocks,
         ).fetchone()
         if last is None:
@@ -79,7 +81,7 @@ class Prices:
             " WHERE m.account_code = :account AND m.effective_date = :last AND"
             f" m.position <= :known AND {_STANDS.format('m')}"
             " ORDER BY e.timestamp DESC, m.position DESC LIMIT 1",
-            clocks | {"last": last[0]},
+            clocks | {"last": last},
         ).fetchone()
         return found
 

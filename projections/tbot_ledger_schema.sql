@@ -190,8 +190,9 @@ CREATE TABLE lot_changes (
     cost INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX terms_security ON terms (security);
 CREATE INDEX entries_about ON entries (about);
-CREATE INDEX entries_terms ON entries (terms_id, effective_date);
+CREATE INDEX entries_terms ON entries (terms_id, COALESCE(traded_on, effective_date));
 CREATE INDEX lot_changes_lot ON lot_changes (lot);
 
 CREATE VIEW transactions AS
@@ -243,7 +244,7 @@ LEFT JOIN entry_lines l ON k.kind = 7 AND l.posting_id BETWEEN 256 * e.transacti
 CREATE VIEW movements AS
 SELECT e.about AS position, t.security AS account_code,
     COALESCE(e.traded_on, e.effective_date) AS effective_date, e.effective_date AS posted_on,
-    e.units, e.gross AS amount
+    e.units, e.gross AS amount, e.terms_id
 FROM entries e JOIN terms t USING (terms_id) WHERE e.units IS NOT NULL;
 
 CREATE VIEW lots AS
