@@ -12,7 +12,8 @@ from benchmarks.asking import measure_questions
 from benchmarks.catching_up import measure_catch_up
 from benchmarks.engine import measure_engine
 from benchmarks.machine import file_system, machine_line, version_of
-from benchmarks.made_history import SEALED_KEYS, write_history
+from benchmarks.made_history import write_history
+from benchmarks.made_keys import SEALED_KEYS
 from benchmarks.measure import ProgramFailed
 from benchmarks.proving import measure_proofs
 from benchmarks.rebuilding import Unequal, measure_rebuild

@@ -25,7 +25,8 @@ from aggregates.order_messages import (
     RecordFill,
     RecordSubmission,
 )
-from benchmarks.made_history import PLAIN_KEYS, SEALED_KEYS, open_books, open_made_store
+from benchmarks.made_history import open_books, open_made_store
+from benchmarks.made_keys import PLAIN_KEYS, SEALED_KEYS
 from benchmarks.measure import Progress, Rounds, fresh
 from benchmarks.report import Row, Section
 from eventstore.application import Store

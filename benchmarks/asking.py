@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-from benchmarks.made_history import PLAIN_KEYS
+from benchmarks.made_keys import PLAIN_KEYS
 from benchmarks.measure import Progress, Spread, fresh
 from benchmarks.report import Row, Section
 from projections.ledger import Ledger

@@ -20,19 +20,15 @@ from aggregates.capital import RecordDeposit
 from aggregates.chart_of_accounts import AdoptChart
 from aggregates.instrument import RegisterInstrument
 from benchmarks.made_days import MadeDay, Position
+from benchmarks.made_keys import PLAIN_KEYS
 from eventstore.application import Store
 from eventstore.envelope import CommandContext
 from projections.ledger import template_chart
 from projections.posting_rules import RULES_VERSION
 from runtime.dispatch import Dispatcher
 from runtime.version import VERSION
-from security.data_keys import DataKey, KeyRing
+from security.data_keys import KeyRing
 
-BLIND_KEY = hashlib.sha256(b"tradebot benchmark blind").digest()
-PLAIN_KEYS = KeyRing.plain(BLIND_KEY)
-DATA_KEY = DataKey(hashlib.sha512(b"tradebot benchmark data").digest(), BLIND_KEY)
-SEALED_KEYS = KeyRing({1: DATA_KEY})  # every event is in epoch 1
-ALL_KEYS = KeyRing({0: DataKey(b"", BLIND_KEY), 1: DATA_KEY})  # to read either kind
 FIRST_DAY = date(2016, 1, 4)
 SYMBOLS = 40
 FILLS_A_DAY = 100

@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from benchmarks.made_history import BLIND_KEY, PLAIN_KEYS
+from benchmarks.made_keys import BLIND_KEY, PLAIN_KEYS
 from benchmarks.measure import Progress, Rounds, Spread
 from benchmarks.report import Row, Section
 from config.paths import DataFolder

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.made_history import ALL_KEYS
+from benchmarks.made_keys import ALL_KEYS
 from projections.ledger import Ledger
 from projections.ledger_bulk import LedgerBulk
 from projections.ledger_queries import LedgerQueries

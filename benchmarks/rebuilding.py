@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.machine import version_of
-from benchmarks.made_history import PLAIN_KEYS
+from benchmarks.made_keys import PLAIN_KEYS
 from benchmarks.measure import Finished, Progress, Rounds, Spread, by_turns, fresh, run_process
 from benchmarks.plain_journal import write_plain_journal
 from benchmarks.report import Row, Section, missing

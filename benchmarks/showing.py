@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from aggregates.capital import RecordDeposit
-from benchmarks.made_history import BLIND_KEY, open_made_store, write_history
+from benchmarks.made_history import open_made_store, write_history
+from benchmarks.made_keys import BLIND_KEY
 from benchmarks.measure import ProgramFailed, Progress, Spread
 from benchmarks.report import Row, Section
 from config.paths import DataFolder

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.made_history import PLAIN_KEYS, SEALED_KEYS
+from benchmarks.made_keys import PLAIN_KEYS, SEALED_KEYS
 from benchmarks.measure import Progress, Rounds, by_turns
 from benchmarks.report import Row, Section
 from eventstore.envelope import COLUMN_LIST, COMMITMENT_TAG, Envelope

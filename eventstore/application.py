@@ -13,10 +13,11 @@ from eventsourcing.sqlite import SQLiteFactory
 from eventsourcing.utils import Environment, EnvType
 
 from aggregates.base import Aggregate, NewEvent
-from eventstore.codec import EventMapper
 from eventstore.connection import StorePool
 from eventstore.envelope import CommandContext
-from eventstore.recorder import ChainRecorder, Head
+from eventstore.head import Head
+from eventstore.mapper import EventMapper
+from eventstore.recorder import ChainRecorder
 from security.data_keys import DataKey, KeyRing
 
 A = TypeVar("A", bound=Aggregate)

@@ -1,4 +1,4 @@
-"""Events to bytes and back: msgspec JSON under an allow-list of topics, with a commitment.
+"""Events to bytes and back: msgspec JSON under an allow-list of topics.
 
 An event that was stored in an older form is lifted to the present one when it is decoded
 (aggregates.upcasters); the stored bytes never change.
@@ -6,42 +6,21 @@ An event that was stored in an older form is lifted to the present one when it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import msgspec
-from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from aggregates.base import Command, Event, NewEvent
+from aggregates.base import Command, Event
 from aggregates.catalog import TOPICS
 from aggregates.upcasters import lift
 from eventstore.errors import UnknownEvent
-from eventstore.sealing import open_row, seal
-from security.data_keys import DataKey, KeyRing
 
 _ENCODER = msgspec.json.Encoder()
-_NOT_BOUND = (None,) * 8  # the columns of a row that its payload does not depend on
 # An upcaster is total over what was ever written: what it fails on was changed behind the store.
 _NEVER_WRITTEN = (
     LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class CommittedEvent(StoredEvent):
-    """A stored event with the envelope fields that the payload decides.
-
-    ``state`` is sealed unless ``key_epoch`` is 0. ``software_version`` and ``position`` are the
-    store's to stamp: on the way into it they say nothing.
-    """
-
-    schema_version: int
-    commitment: bytes
-    key_epoch: int
-    software_version: str = ""
-    position: int = 0
 
 
 @cache
@@ -108,46 +87,3 @@ def command_content(command: Command) -> bytes:
     fields = {name: getattr(command, name) for name in content}
     fields = {name: value for name, value in fields.items() if value or name not in command.added}
     return _ENCODER.encode([type(command).__name__, fields])
-
-
-class EventMapper(Mapper[str]):
-    """The library's mapper, made typed, allow-listed, committing and sealing."""
-
-    def __init__(self, keys: KeyRing) -> None:
-        super().__init__(JSONTranscoder())  # required by the library; payloads never pass it
-        self._keys = keys
-
-    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> CommittedEvent:
-        """Sealed under the newest epoch that is known here. Raises MissingKey when none is."""
-        epoch = self._keys.current
-        return self.sealed(domain_event, epoch, self._keys.of(epoch))
-
-    def sealed(
-        self, domain_event: DomainEventProtocol[str], epoch: int, key: DataKey
-    ) -> CommittedEvent:
-        event: Any = getattr(domain_event, "event")  # noqa: B009 - the protocol has no such field
-        stream, version = domain_event.originator_id, domain_event.originator_version
-        topic, schema_version = event.topic, event.schema_version
-        state, commitment = seal(epoch, key, stream, version, topic, schema_version, encode(event))
-        return CommittedEvent(
-            originator_id=stream,
-            originator_version=version,
-            topic=topic,
-            state=state,
-            schema_version=schema_version,
-            commitment=commitment,
-            key_epoch=epoch,
-        )
-
-    def to_domain_event(self, stored_event: StoredEvent) -> NewEvent:
-        """Raises UnknownEvent, SealBroken, MissingKey."""
-        assert isinstance(stored_event, CommittedEvent)  # noqa: S101 - our recorder makes no other
-        e, stream = stored_event, str(stored_event.originator_id)
-        row = (
-            e.position, stream, e.originator_version, e.topic, e.schema_version, e.state,
-            e.commitment, *_NOT_BOUND, e.key_epoch, b"",
-        )  # fmt: skip
-        payload = open_row(self._keys, row)
-        where = f"Event {e.originator_version} of {stream}"
-        event = decode(e.topic, e.schema_version, payload, where, e.software_version)
-        return NewEvent(stream, e.originator_version, event)

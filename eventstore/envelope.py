@@ -26,7 +26,7 @@ COLUMN_LIST = ", ".join(COLUMNS)
 
 # position, originator_version, schema_version, recorded_at, command_index, key_epoch,
 # then the lengths of the ten variable fields
-_HEADER = struct.Struct(">17s32s6q10I")
+_header = struct.Struct(">17s32s6q10I").pack
 
 
 class Envelope(NamedTuple):
@@ -75,13 +75,11 @@ def chain_hash(previous: bytes, row: Sequence[Any]) -> bytes:
         recorded_at, command_id, command_index, command_digest, actor, correlation_id, causation_id,
         software_version, key_epoch, _,
     ) = row  # fmt: skip
-    stream, name, command, by = (
-        originator_id.encode(), topic.encode(), command_id.encode(), actor.encode(),
-    )  # fmt: skip
-    correlation, causation, software = (
-        correlation_id.encode(), causation_id.encode(), software_version.encode(),
-    )  # fmt: skip
-    header = _HEADER.pack(
+    stream, name = originator_id.encode(), topic.encode()
+    command, by = command_id.encode(), actor.encode()
+    correlation, causation = correlation_id.encode(), causation_id.encode()
+    software = software_version.encode()
+    header = _header(
         CHAIN_TAG, previous, position, originator_version, schema_version, recorded_at,
         command_index, key_epoch, len(stream), len(name), len(state), len(commitment),
         len(command), len(command_digest), len(by), len(correlation), len(causation), len(software),

@@ -11,8 +11,8 @@ from aggregates.base import Event
 from eventstore.codec import decode
 from eventstore.envelope import COLUMN_LIST, Envelope
 from eventstore.errors import SealBroken, StoreUnreadable
+from eventstore.head import Head, read_head
 from eventstore.merkle import HASH_BYTES
-from eventstore.recorder import Head, read_head
 from eventstore.schema import open_reader, unreadable
 from eventstore.sealing import open_row
 from security.data_keys import PLAIN, KeyRing

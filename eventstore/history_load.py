@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eventstore.envelope import COLUMN_LIST, COLUMNS, Envelope
 from eventstore.errors import StoreUnreadable
-from eventstore.recorder import read_head
+from eventstore.head import read_head
 from eventstore.schema import (
     APPLICATION_ID,
     SCHEMA_VERSION,

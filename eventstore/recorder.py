@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.sqlite import (
@@ -14,7 +14,6 @@ from eventsourcing.sqlite import (
 )
 
 from config.failpoints import reach
-from eventstore.codec import CommittedEvent
 from eventstore.connection import StorePool
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, CommandContext, chain_hash
 from eventstore.errors import (
@@ -24,6 +23,8 @@ from eventstore.errors import (
     KeysAhead,
     StoreUnreadable,
 )
+from eventstore.head import NEWEST, Head, head_of, read_head
+from eventstore.mapper import CommittedEvent
 from eventstore.schema import (
     APPLICATION_ID,
     SCHEMA_VERSION,
@@ -42,19 +43,6 @@ _OF_COMMAND = (
     "SELECT position, command_digest, key_epoch FROM stored_events WHERE command_id = ?"
     " ORDER BY command_index"
 )
-_NEWEST = (
-    "SELECT position, hash, recorded_at, key_epoch FROM stored_events"
-    " ORDER BY position DESC LIMIT 1"
-)
-
-
-class Head(NamedTuple):
-    """Where the chain ends: position 0 and the genesis hash in an empty store."""
-
-    position: int
-    hash: bytes
-    recorded_at: int
-    key_epoch: int = 0
 
 
 class CommandRepeated(Exception):
@@ -232,7 +220,7 @@ class ChainRecorder(SQLiteApplicationRecorder):
         return self._same_command(self._read(_OF_COMMAND, (context.command_id,)), context)
 
     def head(self) -> Head:
-        return _head(self._read(_NEWEST))
+        return head_of(self._read(NEWEST))
 
     def _read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         pool = self.datastore.pool
@@ -288,12 +276,3 @@ class ChainRecorder(SQLiteApplicationRecorder):
         )
         rows = self._read(sql, [*parameters, *topics, limit])
         return [Notification(*row) for row in rows]
-
-
-def read_head(c: Any) -> Head:
-    """The newest row, read inside the caller's transaction: two processes may write."""
-    return _head(c.execute(_NEWEST).fetchall())
-
-
-def _head(rows: list[Any]) -> Head:
-    return Head(*rows[0]) if rows else Head(0, GENESIS, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ from eventstore.sealing import is_committed, opener
 from security.data_keys import PLAIN, KeyRing, MissingKey
 
 BATCH = 5000
+RUN = 100  # rows checked at a time: few enough to stay in the processor's cache
 Reader = sqlite3.Connection | apsw.Connection  # either reads a store; apsw is faster by the row
+Row = tuple[Any, ...]  # the COLUMNS in order
 _ERRORS = (sqlite3.DatabaseError, apsw.Error)
 _NOT_COMMITTED = "its commitment does not belong to its payload and blind key"
 _HASH = COLUMNS.index("hash")
@@ -66,7 +69,7 @@ def verify(
         contents = _Contents(keys or KeyRing({}))
         position, reached = 0, GENESIS
         try:
-            for row in chained(connection):
+            for row in chain.from_iterable(chained(connection)):
                 if fault := contents.fault(row):
                     raise BrokenChain(row[0], reached, fault)
                 position, reached = row[0], row[_HASH]
@@ -105,56 +108,85 @@ class _Contents:
         return ""
 
 
-def chained(connection: Reader, until: int = 2**62) -> Iterator[tuple[Any, ...]]:
-    """Every row up to ``until``, in order, once its hash is found to follow from the one before.
+class _Link(NamedTuple):
+    """How far the chain holds: position, hash and key epoch of the last row of which it does."""
 
-    Raises BrokenChain at the first that does not, or whose key epoch goes back; the driver's error
-    for a locked file.
+    position: int = 0
+    hash: bytes = GENESIS
+    epoch: int = PLAIN
+
+
+def chained(connection: Reader, until: int = 2**62) -> Iterator[list[Row]]:
+    """Every row up to ``until``, in order, in runs of at most RUN, once each row's hash is found to
+    follow from the one before.
+
+    Raises BrokenChain at the first that does not, or whose key epoch goes back, after the run of
+    those before it; the driver's error for a locked file.
     """
-    position, previous, epoch = 0, GENESIS, PLAIN
+    link = _Link()
     try:
-        for row in _rows(connection, until):
-            if row[0] != position + 1:
-                fault = f"the next row says that it is event {row[0]!r}"
-                raise BrokenChain(position + 1, previous, fault)
-            found = chain_hash(previous, row)
-            if found != row[_HASH]:
-                fault = "its hash does not follow from its content and the event before"
-                raise BrokenChain(position + 1, previous, fault)
-            if row[_EPOCH] != epoch:
-                if row[_EPOCH] < epoch:  # whoever has no key can only write in clear
-                    fault = f"its key epoch goes back from {epoch} to {row[_EPOCH]}"
-                    raise BrokenChain(position + 1, previous, fault)
-                epoch = row[_EPOCH]
-            yield row
-            position, previous = position + 1, found
-    except (struct.error, AttributeError, TypeError, UnicodeError) as e:
-        fault = f"a field has the wrong type ({e})"
-        raise BrokenChain(position + 1, previous, fault) from None
+        for rows in _runs(connection, until):
+            begun = link.position
+            link, fault = _follow(link, rows)
+            if sound := rows[: link.position - begun]:
+                yield sound
+            if fault:
+                raise _broken(link, fault)
+    except UnicodeError as e:
+        raise _broken(link, f"a field has the wrong type ({e})") from None
     except _ERRORS as e:
         if "locked" in str(e):
             raise
-        raise BrokenChain(position + 1, previous, f"the row cannot be read ({e})") from None
+        raise _broken(link, f"the row cannot be read ({e})") from None
 
 
-def opened(
-    rows: Iterable[tuple[Any, ...]], keys: KeyRing
-) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-    """Each row with its plain payload. What opens is what was committed to: that is bound to it.
+def _follow(link: _Link, rows: list[Row]) -> tuple[_Link, str]:
+    """As far as the rows follow from ``link``, and why no further; empty when all of them do."""
+    position, previous, epoch = link
+    fault = ""
+    try:
+        for expected, row in enumerate(rows, position + 1):
+            if row[0] != expected:
+                fault = f"the next row says that it is event {row[0]!r}"
+                break
+            found = chain_hash(previous, row)
+            if found != row[_HASH]:
+                fault = "its hash does not follow from its content and the event before"
+                break
+            if row[_EPOCH] != epoch:
+                if row[_EPOCH] < epoch:  # whoever has no key can only write in clear
+                    fault = f"its key epoch goes back from {epoch} to {row[_EPOCH]}"
+                    break
+                epoch = row[_EPOCH]
+            position, previous = expected, found
+    except (struct.error, AttributeError, TypeError, UnicodeError) as e:
+        fault = f"a field has the wrong type ({e})"
+    return _Link(position, previous, epoch), fault
+
+
+def _broken(link: _Link, fault: str) -> BrokenChain:
+    return BrokenChain(link.position + 1, link.hash, fault)
+
+
+def opened(runs: Iterable[list[Row]], keys: KeyRing) -> Iterator[tuple[list[Row], list[bytes]]]:
+    """The runs of ``chained``, each with its plain payloads. What opens is what was committed to:
+    that is bound to it.
 
     A payload in clear is covered by the chain itself, so its commitment adds nothing here; verify
-    looks at it. Raises BrokenChain, MissingKey.
+    looks at it. Raises BrokenChain, MissingKey; of the run that does not open, nothing is given.
     """
     open_next = opener(keys)
-    for row in rows:
-        if row[_EPOCH] == PLAIN:
-            yield row, row[_STATE]
+    for rows in runs:
+        if rows[-1][_EPOCH] == PLAIN:  # so are those before it: epochs never go back
+            yield rows, [row[_STATE] for row in rows]
             continue
-        try:
-            payload = open_next(row)
-        except SealBroken as e:
-            raise BrokenChain(row[0], b"", e.reason) from None
-        yield row, payload
+        payloads = []
+        for row in rows:
+            try:
+                payloads.append(open_next(row))
+            except SealBroken as e:
+                raise BrokenChain(row[0], b"", e.reason) from None
+        yield rows, payloads
 
 
 def check_end(state: Verification, total: int, head_hash: bytes) -> Verification:
@@ -176,8 +208,8 @@ def claimed_head(connection: Reader) -> tuple[int, bytes]:
     return 0, GENESIS  # an empty store has no note, and a damaged note is none
 
 
-def _rows(connection: Reader, until: int) -> Iterator[tuple[Any, ...]]:
-    """Every row in order. Raises the driver's error at the row that cannot be read.
+def _runs(connection: Reader, until: int) -> Iterator[list[Row]]:
+    """Every row in order, RUN at a time. Raises the driver's error at the row that cannot be read.
 
     Python reads one row ahead, so at an error the next row is asked for alone: it may be sound.
     """
@@ -186,14 +218,24 @@ def _rows(connection: Reader, until: int) -> Iterator[tuple[Any, ...]]:
     )
     start = -(2**63)
     while True:
+        run: list[Row] = []
         try:
-            for row in connection.execute(sql, (start, until)):
-                yield row
-                start = row[0] + 1
-            return
-        except _ERRORS:
+            rows = connection.execute(sql, (start, until))
+            while True:
+                run = []
+                run.extend(islice(rows, RUN))  # at an error it holds what came before
+                if not run:
+                    return
+                yield run
+                start = run[-1][0] + 1
+        except (*_ERRORS, UnicodeError) as e:
+            if run:
+                yield run
+                start = run[-1][0] + 1
+            if isinstance(e, UnicodeError):  # of apsw, which reads nothing ahead
+                raise
             alone = connection.execute(f"{sql} LIMIT 1", (start, until)).fetchone()
             if alone is None:
                 raise
-            yield alone
+            yield [alone]
             start = alone[0] + 1

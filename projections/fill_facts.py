@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,9 +26,11 @@ from aggregates.money import (
 from aggregates.order_messages import OrderFilled, Side, Sleeve
 from eventstore.codec import decode, encode
 
-_DIGITS = {QUANTITY_SCALE: 9, PRICE_SCALE: 6}
+_QUANTITY_DIGITS, _PRICE_DIGITS = 9, 6  # of QUANTITY_SCALE and PRICE_SCALE
 _POWERS: list[int] = [10**n for n in range(20)]
-_SHORT = 10  # digits of what fits into 64 bits, scaled
+_SHORT = 10  # fewer digits than this fit into 64 bits, scaled
+_LONG = 19  # fewer digits than this have their power of ten above
+_KEPT = 1024  # texts that come again and again (days, sizes, commissions) are worked out once
 
 
 class FillTerms(NamedTuple):
@@ -65,7 +67,7 @@ class FillFacts(NamedTuple):
     execution_id: str
 
 
-class _Payload(msgspec.Struct):
+class _Payload(msgspec.Struct, gc=False):
     """The fields of OrderFilled that are needed, numbers and dates as the texts they are."""
 
     occurred_at: str
@@ -104,33 +106,37 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
         writer = row[14] if len(row) > 14 else ""  # a rebuild hands over the first columns alone
         payload = encode(decode(row[3], row[4], payload, position, writer))
     f = _decode(payload)
-    digits = exponent(f.currency) if f.currency != "USD" else 2
+    price, currency, net = f.price, f.currency, f.net_amount
+    digits = 2 if currency == "USD" else exponent(currency)
+    effective, timestamp = _day(f.effective_date), _moment(f.occurred_at)
+    settles_on = _day(f.settles_on)
+    units, size_text = _size(f.quantity)
     return (
         position,
-        (f.instrument_id, f.symbol, f.sleeve, f.side, f.currency, f.strategy, f.context),
-        _day(f.effective_date),
-        _moment(f.occurred_at),
-        _day(f.settles_on),
-        _scaled(f.quantity, QUANTITY_SCALE),
-        _scaled(f.price, PRICE_SCALE),
-        _minor(f.commission, digits),
+        (f.instrument_id, f.symbol, f.sleeve, f.side, currency, f.strategy, f.context),
+        effective,
+        timestamp,
+        settles_on,
+        units,
+        _scaled(price, PRICE_SCALE, _PRICE_DIGITS),
+        _COMMISSION[digits](f.commission),
         _minor(f.fees, digits),
-        None if f.net_amount is None else _minor(f.net_amount, digits),
-        _plain(f.quantity),
-        _plain(f.price),
+        None if net is None else _minor(net, digits),
+        size_text,
+        _plain(price) if "E" in price else price,
         f.execution_id,
     )
 
 
 def _moment(text: str) -> str:
-    if text[19:] == "Z":
-        return text[:19] + ".000000Z"
     if len(text) == 27 and text[19] == "." and text[26] == "Z":
         return text
+    if text[19:] == "Z":
+        return text[:19] + ".000000Z"
     return utc_text(datetime.fromisoformat(text))
 
 
-@lru_cache(4096)
+@lru_cache(_KEPT)
 def _day(text: str) -> str:
     day = date.fromisoformat(text).isoformat()
     if day != text:  # a week or a date without hyphens
@@ -145,9 +151,14 @@ def _decimal(text: str) -> Decimal:
         raise InexactNumber(f"{text!r} is not a number.") from None
 
 
-def _scaled(text: str, scale: int) -> int:
+@lru_cache(_KEPT)
+def _size(text: str) -> tuple[int, str]:
+    units = _scaled(text, QUANTITY_SCALE, _QUANTITY_DIGITS)
+    return units, _plain(text) if "E" in text else text
+
+
+def _scaled(text: str, scale: int, digits: int) -> int:
     whole, _, fraction = text.partition(".")
-    digits = _DIGITS[scale]
     number = whole + fraction
     if len(number) < _SHORT and len(fraction) <= digits and number.isdecimal():
         return int(number) * _POWERS[digits - len(fraction)]
@@ -157,7 +168,9 @@ def _scaled(text: str, scale: int) -> int:
 def _minor(text: str, digits: int) -> int:
     whole, _, fraction = text.partition(".")
     number = whole + fraction
-    if len(number) < _SHORT and number.lstrip("-").isdecimal() and "-" not in fraction:
+    if (len(number) < _LONG and number.isdecimal()) or (
+        len(number) < _SHORT and number.lstrip("-").isdecimal() and "-" not in fraction
+    ):
         spare = digits - len(fraction)
         if spare >= 0:
             return int(number) * _POWERS[spare]
@@ -165,5 +178,9 @@ def _minor(text: str, digits: int) -> int:
     return minor_units(_decimal(text), digits)
 
 
+# by the digits of a currency; a commission is a rate a share, so it comes again as sizes do
+_COMMISSION = [lru_cache(_KEPT)(partial(_minor, digits=digits)) for digits in range(5)]
+
+
 def _plain(text: str) -> str:
-    return format(_decimal(text), "f") if "E" in text else text
+    return format(_decimal(text), "f")

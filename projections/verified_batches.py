@@ -13,7 +13,7 @@ import marshal
 import os
 import struct
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +29,7 @@ from eventstore.errors import ConcurrentChange, HistoryBroken, StoreUnreadable
 from eventstore.schema import BUSY_TIMEOUT_S, open_reader
 from eventstore.verification import (
     BrokenChain,
+    Row,
     Verification,
     chained,
     check_end,
@@ -38,10 +39,13 @@ from eventstore.verification import (
 from projections.base import FOLD_ERRORS, Batch, Projection
 from security.data_keys import DataKey, KeyRing, MissingKey
 
-ROWS_A_BATCH = 3_000  # of history, passed over ones included
-WAIT_S = 0.004  # a batch that took longer to hand over had to wait: then there is time to help
+ROWS_A_BATCH = 3_000  # of history, passed over ones included; whole runs of the chain check
+WAIT_S = 0.001  # a batch that took longer to hand over had to wait: then there is time to help
+STEP = 1 / 16  # by which the share of the rows changes whose facts are found here
 PIPE_BYTES = 1 << 20
 MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
+# used by one thread from its opening on: locking it for every value is a quarter of the reading
+READ_ALONE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
 _LENGTH = struct.Struct(">Q")
 _TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"))
 
@@ -115,42 +119,61 @@ def _widen(pipe: IO[bytes]) -> None:
 
 def batches(store: Path, kind: type[Projection], keys: KeyRing, until: int) -> Iterator[Batch]:
     """The same in this process, which must not have the store open in another way."""
-    connection = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = apsw.Connection(str(store), flags=READ_ALONE)
     connection.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
     connection.execute("BEGIN")  # one snapshot, also beside a writer
     head = claimed_head(connection)
     # to the end: rows behind the noted end are a fault too
     last, stop = (head[0], 2**62) if until >= head[0] else (until, until)
-    passed_over, rows = kind.passed_over, list[tuple[Any, ...]]()
-    row: tuple[Any, ...] = ()
-    readers = kind.readers
-    for row, payload in opened(chained(connection, stop), keys):
-        topic = row[_TOPIC]
-        if topic in readers and row[_SCHEMA] == TOPICS[topic].schema_version:
-            rows.append((*row[:_STATE], payload))  # a reader of the present form needs no more
-        elif topic not in passed_over:
-            rows.append((*row[:_STATE], payload, *row[_STATE + 1 :]))
-        if row[0] % ROWS_A_BATCH == 0:
-            yield Batch(row[0], row[-1], last, rows)
-            rows = []
-    if row and (rows or row[0] % ROWS_A_BATCH):
-        yield Batch(row[0], row[-1], last, rows)
+    taken = _taker(kind)
+    rows, begun = list[tuple[Any, ...]](), 0
+    position, digest = 0, GENESIS
+    for run, payloads in opened(chained(connection, stop), keys):
+        rows += taken(run, payloads)
+        position, digest = run[-1][0], run[-1][-1]
+        if position - begun >= ROWS_A_BATCH:
+            yield Batch(position, digest, last, rows)
+            rows, begun = [], position
+    if position > begun:
+        yield Batch(position, digest, last, rows)
     if stop > last:
-        position, digest = (row[0], row[-1]) if row else (0, GENESIS)
         ended = check_end(Verification(position, digest, None, ""), *head)
         if ended.bad_position is not None:
             raise BrokenChain(ended.bad_position, b"", ended.reason)
 
 
-def find_facts(kind: type[Projection], rows: list[tuple[Any, ...]]) -> None:
-    """Put what the readers of ``kind`` find into the place of the payloads.
+def _taker(kind: type[Projection]) -> Callable[[list[Row], list[bytes]], list[Row]]:
+    """What gives the rows of a run that ``kind`` folds, their payloads open."""
+    present = {topic: TOPICS[topic].schema_version for topic in kind.readers}
+    passed_over = kind.passed_over - present.keys()  # most rows: asked first
+
+    def taken(run: list[Row], payloads: list[bytes]) -> list[Row]:
+        rows = []
+        for row, payload in zip(run, payloads, strict=True):
+            topic = row[_TOPIC]
+            if topic in passed_over:
+                continue
+            if row[_SCHEMA] == present.get(topic):
+                rows.append((*row[:_STATE], payload))  # a reader of the present form needs no more
+            else:
+                rows.append((*row[:_STATE], payload, *row[_STATE + 1 :]))
+        return rows
+
+    return taken
+
+
+def find_facts(kind: type[Projection], rows: list[tuple[Any, ...]], share: float = 1) -> None:
+    """Put what the readers of ``kind`` find into the place of the payloads, in the first rows.
 
     What cannot be read is handed over as it is: the fold says what is wrong.
     """
-    for place, row in enumerate(rows):
-        if reader := kind.readers.get(row[_TOPIC]):
-            with suppress(*FOLD_ERRORS):
+    reader_of = kind.readers.get
+    for place, row in enumerate(rows[: int(share * len(rows))]):
+        if reader := reader_of(row[_TOPIC]):
+            try:  # not `suppress`: a fifth of the whole
                 rows[place] = (*row[:_STATE], reader(row, row[_STATE]))
+            except FOLD_ERRORS:
+                continue
 
 
 def main(store: str, until: str, view: str) -> None:
@@ -169,12 +192,12 @@ def main(store: str, until: str, view: str) -> None:
 
     handed = marshal.load(sys.stdin.buffer)  # our own process  # noqa: S302  # nosec B302
     keys = {epoch: DataKey(*key) for epoch, *key in handed}
-    waited_s = 0.0
+    share = 0.0
     try:
         for batch in batches(Path(store), kind, KeyRing(keys), int(until)):
-            if waited_s > WAIT_S:
-                find_facts(kind, batch.rows)
-            waited_s = send(tuple(batch))
+            find_facts(kind, batch.rows, share)
+            waited = send(tuple(batch)) > WAIT_S
+            share = min(1, share + STEP) if waited else max(0, share - STEP / 8)
         send("end")
     except BrokenChain as e:
         send(str(e))

@@ -23,7 +23,7 @@ from config.paths import DataFolder
 from eventstore.envelope import Envelope
 from eventstore.errors import UnknownEvent
 from eventstore.feed import Feed
-from eventstore.recorder import Head
+from eventstore.head import Head
 from exporters.errors import ExportError
 from exporters.files import write_atomically
 from runtime.log_facts import FactsOf, NotYetKnown, Result, ResultOnDisk, result_of

@@ -17,7 +17,7 @@ from config.clock import SystemClock, from_micros
 from config.paths import DataFolder
 from eventstore.envelope import GENESIS
 from eventstore.feed import Feed
-from eventstore.recorder import Head
+from eventstore.head import Head
 from eventstore.verification import Verification, verify
 from exporters.chart import ChartSheet
 from projections import difference as differences

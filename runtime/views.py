@@ -13,7 +13,7 @@ from aggregates.errors import DomainError
 from config.failpoints import reach
 from config.paths import DataFolder
 from eventstore.feed import Feed
-from eventstore.recorder import Head
+from eventstore.head import Head
 from exporters.errors import ExportError
 from exporters.files import sync
 from projections.base import Progress, Projection, no_progress

@@ -29,7 +29,7 @@ from aggregates.instrument import InstrumentRegistered, InstrumentSplit
 from aggregates.order_messages import OrderFilled
 from eventstore.codec import encode
 from eventstore.envelope import GENESIS, Envelope
-from eventstore.recorder import Head
+from eventstore.head import Head
 from projections import base, ledger_rows
 from projections.ledger import Ledger, template_chart
 from projections.ledger_queries import LedgerQueries

@@ -28,6 +28,7 @@ EVENT = OrderFilled(
 UNITS = st.decimals(0, 10**6, places=9) | st.integers(0, 10**9).map(Decimal)
 PRICES = st.decimals(0, 10**7, places=6) | st.decimals(0, 10**4, places=2)
 MONEY = st.decimals(-(10**6), 10**6, places=4) | st.decimals(-(10**10), 10**10, places=2)
+RATES = st.decimals(-(10**6), 10**6, places=11)  # what a percentage of a price gives
 ODD = st.sampled_from([Decimal("1E+2"), Decimal("0E-9"), Decimal("-0"), Decimal("5E-3")])
 
 
@@ -49,8 +50,8 @@ def facts_in(payload: bytes) -> FillFacts:
 @given(
     quantity=UNITS | ODD.map(abs),
     price=PRICES | ODD.map(abs),
-    commission=MONEY | ODD,
-    fees=MONEY | ODD,
+    commission=MONEY | RATES | ODD,
+    fees=MONEY | RATES | ODD,
     net_amount=st.none() | MONEY | ODD,
     currency=st.sampled_from(["USD", "JPY", "KWD", "CLF"]),
     moment=st.datetimes(timezones=st.just(UTC)),
