@@ -215,7 +215,10 @@ class Projection:
 
         Indexes are made at the end, or when the fold first searches for something.
         """
-        for pragma in ("journal_mode = memory", "synchronous = off", "locking_mode = exclusive"):
+        # threads: at the end the other process is gone, so both processors sort the indexes
+        for pragma in (
+            "journal_mode = memory", "synchronous = off", "locking_mode = exclusive", "threads = 2",
+        ):  # fmt: skip
             self.connection.execute(f"PRAGMA {pragma}").fetchall()
         indexes = self.connection.execute(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"

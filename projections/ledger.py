@@ -32,8 +32,9 @@ from eventstore.envelope import Envelope
 from projections.base import Projection, Reader
 from projections.cost_pools import Movement, Outcome
 from projections.fill_facts import FillFacts, FillTerms, fill_facts, utc_text
+from projections.fill_way import FillWay
 from projections.ledger_cost import CostBook
-from projections.ledger_rows import LINES, Cause, LedgerRows, Total
+from projections.ledger_rows import LINES, Cause, LedgerRows
 from projections.posting_rules import (
     RESULT_ROLES,
     RULES,
@@ -86,21 +87,6 @@ class Listed(NamedTuple):
     kind: str
     multiplier: int
     suffix: str
-
-
-class FillWay(NamedTuple):
-    """Where fills of the same terms post. ``factor``: multiplier, times minor units of 1;
-    ``one_gain``: whether the chart keeps both gains in one account."""
-
-    terms_id: int
-    sold: bool
-    factor: int
-    codes: tuple[str, ...]  # the accounts of its lines, in their order
-    one_gain: bool
-    rounding_counts: bool  # rounding may be kept among the fees
-    checked: bool  # whether each entry has to be checked against the chart
-    security: Total
-    others: tuple[Total, ...]  # of the accounts after the first
 
 
 class Ledger(Projection):
@@ -281,16 +267,13 @@ class Ledger(Projection):
         # the lines of the view postings
         first, point = short + long - gross if way.sold else gross, rows.point
         result = short + long - commission - fees - residue * way.rounding_counts
-        way.security.move(first, units, result, point)
-        others = (cash, -short, -long, commission, fees, residue)
-        for total, amount in zip(way.others, others, strict=True):
-            if amount:
-                total.add(amount, point)
+        way.add_up(point, first, units, result, cash, short, long, commission, fees, residue)
         if beyond or way.checked or not (
             _LOW < first < _HIGH and _LOW < cash < _HIGH and gross < _HIGH
             and _LOW < commission < _HIGH and _LOW < fees < _HIGH
         ):  # fmt: skip
-            self._unusual(way, number, units, (first, *others), beyond)
+            lines = (first, cash, -short, -long, commission, fees, residue)
+            self._unusual(way, number, units, lines, beyond)
 
     def _residue(self, residue: int) -> tuple[int, int]:
         """What the broker's amount differs by: as rounding, and beyond."""
@@ -333,8 +316,7 @@ class Ledger(Projection):
             codes[2] == codes[3],
             codes[-1] in rows.result_codes,
             not rows.rules_version or not used <= rows.active,
-            rows.total(codes[0]),
-            tuple(map(rows.total, codes[1:])),
+            *map(rows.total, codes),
         )
         self._ways[terms] = way
         return way
