@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -100,6 +101,7 @@ def measure_rebuild(
         _compare(program.name, program.read(done.output), expected)
         return done.seconds
 
+    os.sync()  # gigabytes were just written: whoever comes first would wait for the disk
     contestants = {OURS: partial(ours, OURS, store), SEALED: partial(ours, SEALED, sealed)}
     contestants |= {p.name: partial(theirs, p) for p in here}
     timed = by_turns(contestants, rounds, progress)

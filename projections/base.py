@@ -18,6 +18,7 @@ from eventstore.envelope import COLUMNS, GENESIS, Envelope
 from eventstore.feed import Feed
 
 BATCH = 2000
+WRITTEN_EVERY = 6_000  # events of history, passed over ones included, while a view is built
 BUSY_TIMEOUT_S = 10
 Progress = Callable[[int, int], None]
 # a stored row and its plain payload to plain facts; pure
@@ -230,9 +231,7 @@ class Projection:
         collecting = gc.isenabled()
         gc.disable()  # millions of small tuples and no cycle among them: a tenth of the time
         try:
-            for batch in batches:
-                self._build_batch(batch)
-                progress(batch.position, batch.last)
+            self._build_from(batches, progress)
         finally:
             if collecting:
                 gc.enable()
@@ -240,12 +239,24 @@ class Projection:
         self._cached_at = self.tracked()[0]
         return self._cached_at
 
-    def _build_batch(self, batch: Batch) -> None:
-        self.connection.execute("BEGIN")
-        for row in batch.rows:
-            self._fold_one(row, _OPEN)
+    def _build_from(self, batches: Iterable[Batch], progress: Progress) -> None:
+        """Fold small batches: they stay in the processor's cache. Write several of them at once."""
+        batch, due = None, WRITTEN_EVERY
+        for batch in batches:
+            if not self.connection.in_transaction:
+                self.connection.execute("BEGIN")
+            for row in batch.rows:
+                self._fold_one(row, _OPEN)
+            if batch.position >= due:
+                self._write(batch, progress)
+                due = batch.position + WRITTEN_EVERY
+        if batch is not None and self.connection.in_transaction:
+            self._write(batch, progress)
+
+    def _write(self, batch: Batch, progress: Progress) -> None:
         self._end_batch(batch.position, batch.hash)
         self.connection.execute("COMMIT")
+        progress(batch.position, batch.last)
 
     def make_indexes(self) -> None:
         """Make the indexes that ``build`` put off. A view that is not being built has them."""

@@ -155,6 +155,8 @@ class Pool:
         self.units = divide_half_even(before * m.new_units, m.old_units)
         changes, running, given = [], 0, 0
         for lot in self.lots:
+            if not lot.units and not lot.cost:
+                continue  # it is no lot any more: who reads the pool from the tables has none
             running += lot.units
             # cumulative rounding: the lots always add up to the pool
             total = divide_half_even(running * m.new_units, m.old_units)

@@ -34,7 +34,7 @@ from projections.cost_pools import Movement, Outcome
 from projections.fill_facts import FillFacts, FillTerms, fill_facts, utc_text
 from projections.fill_way import FillWay
 from projections.ledger_cost import CostBook
-from projections.ledger_rows import LINES, Cause, LedgerRows
+from projections.ledger_rows import LARGEST, LINES, Cause, LedgerRows
 from projections.posting_rules import (
     RESULT_ROLES,
     RULES,
@@ -295,6 +295,10 @@ class Ledger(Projection):
             way.security.result -= beyond * (code in rows.result_codes)
         if way.checked or max(map(abs, amounts)) > CHECKED_ABOVE:
             rows.check(lines)
+        _, _, short, long, commission, fees, _ = amounts
+        # the view works it out, and SQLite makes a rounded number of what is too large
+        if abs(short + long + commission + fees) > LARGEST:
+            raise DomainError("a realized gain is more than can be kept.")
 
     def _way(self, topic: str, terms: FillTerms) -> FillWay:
         """The accounts of a fill under the chart and the rules in force, looked up once."""

@@ -38,12 +38,17 @@ _STRETCH = "FROM {} e WHERE e.transaction_id > :after AND e.transaction_id <= :u
 _LATER = (
     "FROM late_entries n CROSS JOIN {} e USING (transaction_id) WHERE n.transaction_id > :until"
 )
-# entries of a stretch with a posting to an account: fills by their terms, others by their lines
+# entries with a posting to an account: fills by their terms, others by their lines
 _TOUCHED = (
-    "(SELECT transaction_id FROM entries WHERE transaction_id BETWEEN :first AND :last AND"
-    " +terms_id IN (SELECT terms_id FROM terms WHERE :account IN (security, cash, gain_short,"
-    " gain_long, commissions, fees, rounding)) UNION SELECT posting_id >> 8 FROM entry_lines WHERE"
-    " posting_id BETWEEN 256 * :first AND 256 * :last + 255 AND account_code = :account)"
+    "(SELECT transaction_id FROM entries WHERE {0}terms_id IN (SELECT terms_id FROM terms WHERE"
+    " {2} IN (security, cash, gain_short, gain_long, commissions, fees, rounding))"
+    " UNION SELECT posting_id >> 8 FROM entry_lines WHERE {1}account_code = {2})"
+)
+ALL_TOUCHED = _TOUCHED.format("", "", "?")  # takes the account twice
+_TOUCHED_IN_STRETCH = _TOUCHED.format(
+    "transaction_id BETWEEN :first AND :last AND +",  # the plus: found by number, not by terms
+    "posting_id BETWEEN 256 * :first AND 256 * :last + 255 AND ",
+    ":account",
 )
 _CLOCKS = "AND e.effective_date <= :date AND e.position <= :position"
 _ON_TIME = "AND e.transaction_id NOT IN (SELECT transaction_id FROM late_entries)"
@@ -279,7 +284,8 @@ class LedgerPoints:
             first = self._entry_of(point - 1) + 1 if point > 1 else 1
             last_entry = min(self._entry_of(point), FOREVER >> 9)
             touched = (
-                f"{_TOUCHED} n CROSS JOIN postings e USING (transaction_id) WHERE 1 {_ON_TIME}"
+                f"{_TOUCHED_IN_STRETCH} n CROSS JOIN postings e USING (transaction_id)"
+                f" WHERE 1 {_ON_TIME}"
             )
             yield from self._lines(account, as_of, touched, first=first, last=last_entry)
 

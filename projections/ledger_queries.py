@@ -16,7 +16,7 @@ from aggregates.chart_of_accounts import Account, Chart
 from aggregates.chart_rules import PURSE_ROLES
 from aggregates.errors import DomainError
 from aggregates.money import QUANTITY_SCALE, from_scaled, plain
-from projections.ledger_points import LedgerPoints, Sums
+from projections.ledger_points import ALL_TOUCHED, LedgerPoints, Sums
 from projections.ledger_records import (
     NOW,
     AsOf,
@@ -176,11 +176,13 @@ class LedgerQueries:
             where.append("t.effective_date >= ?")
             parameters.append(since.isoformat())
         if account is not None:
-            where.append(
-                "EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = t.transaction_id AND"
-                " (p.account_code = ? OR p.account_code LIKE ? || '.%'))"
-            )
-            parameters += [account, account]
+            here = "EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = t.transaction_id AND"
+            if "." in account:  # few entries are of one security, most touch one of the others
+                where.append(f"t.transaction_id IN {ALL_TOUCHED} AND {here} p.account_code = ?)")
+                parameters += [account] * 3
+            else:
+                where.append(f"{here} (p.account_code = ? OR p.account_code LIKE ? || '.%'))")
+                parameters += [account] * 2
         if position is not None:
             numbers = self._points.caused_by(position)
             marks = ", ".join("?" * len(numbers))

@@ -39,9 +39,9 @@ from eventstore.verification import (
 from projections.base import FOLD_ERRORS, Batch, Projection
 from security.data_keys import DataKey, KeyRing, MissingKey
 
-ROWS_A_BATCH = 3_000  # of history, passed over ones included; whole runs of the chain check
-WAIT_S = 0.001  # a batch that took longer to hand over had to wait: then there is time to help
-STEP = 1 / 16  # by which the share of the rows changes whose facts are found here
+ROWS_A_BATCH = 500  # of history, passed over ones included: they stay in the processor's cache
+WAIT_S = 0.0001  # a batch that took longer to hand over had to wait: then there is time to help
+GAIN = 4.0  # by which the share of rows grows whose facts are found here, a second waited beyond it
 PIPE_BYTES = 1 << 20
 MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
 # used by one thread from its opening on: locking it for every value is a quarter of the reading
@@ -196,8 +196,8 @@ def main(store: str, until: str, view: str) -> None:
     try:
         for batch in batches(Path(store), kind, KeyRing(keys), int(until)):
             find_facts(kind, batch.rows, share)
-            waited = send(tuple(batch)) > WAIT_S
-            share = min(1, share + STEP) if waited else max(0, share - STEP / 8)
+            waited_s = send(tuple(batch))
+            share = min(1, max(0, share + GAIN * (waited_s - WAIT_S)))
         send("end")
     except BrokenChain as e:
         send(str(e))

@@ -12,7 +12,7 @@ from aggregates.books import AdoptRules
 from aggregates.capital import RecordFee
 from eventstore import verification
 from eventstore.errors import HistoryBroken, StoreUnreadable
-from projections import posting_rules, verified_batches
+from projections import base, posting_rules, verified_batches
 from projections.ledger import Ledger
 from projections.posting_rules import RULES
 from runtime.views import rebuild_ledger
@@ -124,6 +124,7 @@ def test_late_entries_and_reversals_find_their_rows_before_the_indexes_are_made(
     for every in (1, 2, 3):  # batches that end anywhere
         monkeypatch.setattr(verification, "RUN", every)
         monkeypatch.setattr(verified_batches, "ROWS_A_BATCH", every)
+        monkeypatch.setattr(base, "WRITTEN_EVERY", every * 2)
         here = list(verified_batches.batches(keeper.path, Ledger, KeyRing({}), 2**62))
         assert all(batch.position % every == 0 for batch in here[:-1])
         for batch in here[::2]:  # with facts that the other process had the time to find
