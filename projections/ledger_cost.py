@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
-from aggregates.errors import DomainError
 from projections.cost_pools import Lot, LotChange, Movement, Outcome, Pool, recompute
 from projections.ledger_rows import Cause, LedgerRows
 from projections.posting_rules import Line, gain_lines
@@ -88,9 +87,7 @@ class CostBook:
             history = self._history(account)
             _, before = recompute(self.method, history)
             left = [m for m in history if m.position != position]
-            gone = next((m for m in history if m.position == position), None)
-            if gone is None:
-                raise DomainError(f"event {position} was reversed already.")
+            gone = next(m for m in history if m.position == position)
             self._rows.waiting["voids"] += (cause.position, position, account)
             back = (c._replace(units=-c.units, cost=-c.cost) for c in before[position].lots)
             self.post_lots(cause.position, gone, back)

@@ -1,6 +1,7 @@
 """What posts where, to the cent: every kind of event against lines worked out by hand."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from aggregates.errors import DomainError
 from aggregates.instrument import RegisterInstrument, RenameInstrument
 from projections.base import ProjectionHalted
 from projections.cost_pools import held_over_a_year
-from projections.ledger import template_chart
+from projections.ledger import Ledger, template_chart
 from projections.ledger_records import AsOf
 
 SPY = "1110.SPY"
@@ -375,6 +376,31 @@ def test_a_lot_too_small_for_a_reverse_split_does_not_stop_the_books(
     assert SPY not in keeper.balances()
     left = "SELECT lot FROM lots GROUP BY lot HAVING SUM(quantity) <> 0 OR SUM(cost) <> 0"
     assert keeper.ledger.connection.execute(left).fetchall() == []
+
+
+def test_a_lot_that_a_split_left_without_units_or_cost_is_none(keeper: Any) -> None:
+    """4e-9 units at 1 cost nothing; a tenth of them is nothing. A new process finds no such lot."""
+    keeper.buy("0.000000004", "1.00", "2024-01-02")
+    keeper.buy("10", "10.00", "2024-01-03")
+    first = keeper.split(1, 10, "2024-01-04")
+    keeper.split(2, 1, "2024-01-05")
+    with closing(Ledger.in_memory()) as ledger:
+        ledger.catch_up(keeper.feed, first)
+        ledger.forget()
+        ledger.catch_up(keeper.feed)
+        keeper.balances()
+        assert ledger.digest() == keeper.ledger.digest()
+
+
+def test_the_journal_of_a_security_has_its_own_entries_alone(keeper: Any) -> None:
+    for symbol in ("BRK", "BRK.B"):
+        keeper.register(symbol)
+        keeper.buy("1", "10.00", symbol=symbol, instrument=f"XNYS:{symbol}")
+    keeper.balances()
+    (entry,) = keeper.books.journal(account="1110.BRK")
+    assert entry.description == "Bought 1 BRK at 10.00"
+    both = [entry.ticker for entry in keeper.books.journal(account="1110")]
+    assert both == ["BRK", "BRK.B"]
 
 
 def test_an_account_keeps_its_name_when_the_symbol_changes(keeper: Any) -> None:
@@ -743,6 +769,15 @@ def test_amounts_that_no_column_holds_stop_the_ledger_before_them(
 ) -> None:
     position = keeper.buy("1", "10.00", **amounts)
     with pytest.raises(ProjectionHalted, match=f"before event {position} .*more than can be kept"):
+        keeper.balances()
+
+
+def test_a_realized_gain_that_no_column_holds_stops_the_ledger_before_it(keeper: Any) -> None:
+    """Each of its lines could be kept, their sum could not."""
+    keeper.buy("1", "1.00")
+    amounts = {"commission": "90000000000000000.00", "fees": "50000000000000000.00"}
+    position = keeper.sell("1", "1.00", net_amount="-90000000000000000.00", **amounts)
+    with pytest.raises(ProjectionHalted, match=f"before event {position} .*realized gain is more"):
         keeper.balances()
 
 
