@@ -11,7 +11,7 @@ import pytest
 
 from aggregates.errors import TradeBotError
 from aggregates.users import user_stream
-from eventstore import codec
+from eventstore import mapper
 from runtime.custody import Custody
 from runtime.people import People
 from security import vault
@@ -139,8 +139,8 @@ def test_a_long_past_at_the_door_is_not_read_for_one_more_try(
     for _ in range(2):
         assert enter(client, "viewer", "wrong") == 401
     opened: list[Any] = []
-    real = codec.open_row
-    monkeypatch.setattr(codec, "open_row", lambda *a: (opened.append(a[1][1]), real(*a))[1])
+    real = mapper.open_row
+    monkeypatch.setattr(mapper, "open_row", lambda *a: (opened.append(a[1][1]), real(*a))[1])
     assert enter(client, "viewer", "wrong") == 401
     assert user_stream(provisioned.ids["viewer"]) not in opened
     assert len(failures(provisioned)) == 3
