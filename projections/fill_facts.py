@@ -123,7 +123,7 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
         _minor(f.fees, digits),
         None if net is None else _minor(net, digits),
         size_text,
-        _plain(price) if "E" in price else price,
+        _plain(price),
         f.execution_id,
     )
 
@@ -154,7 +154,7 @@ def _decimal(text: str) -> Decimal:
 @lru_cache(_KEPT)
 def _size(text: str) -> tuple[int, str]:
     units = _scaled(text, QUANTITY_SCALE, _QUANTITY_DIGITS)
-    return units, _plain(text) if "E" in text else text
+    return units, _plain(text)
 
 
 def _scaled(text: str, scale: int, digits: int) -> int:
@@ -183,4 +183,4 @@ _COMMISSION = [lru_cache(_KEPT)(partial(_minor, digits=digits)) for digits in ra
 
 
 def _plain(text: str) -> str:
-    return format(_decimal(text), "f")
+    return format(_decimal(text), "f") if "E" in text else text

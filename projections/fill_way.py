@@ -33,12 +33,7 @@ class FillWay(NamedTuple):
 
         Written out: a million fills go through here, and a loop over the lines takes twice as long.
         """
-        total = self.security
-        total.amount += first
-        total.quantity += units
-        total.result += result
-        total.postings += 1
-        total.since = point
+        self.security.move(first, units, result, point)
         if cash:
             self.cash.add(cash, point)
         if short:

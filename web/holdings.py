@@ -156,13 +156,12 @@ def _saved(typed: Typed) -> Asked:
 
 def _with_row(typed: Typed) -> Asked:
     """The form with a row more. Where it saves as one types, what was typed last is saved, too."""
-    longer = typed.with_row()
-    asked = looked_at(longer, shown(present=True))
-    if _by_script() and asked.plan != (asked.shown.plan or DEFAULT_PLAN):
-        asked = _saved(longer)
-        if asked.saved:
-            asked = looked_at(asked.typed.with_row(), asked.shown)
-            asked.saved = True
+    longer, now = typed.with_row(), shown(present=True)
+    edited = longer.plan != (now.plan or DEFAULT_PLAN)
+    asked = _saved(longer) if edited and _by_script() else looked_at(longer, now)
+    if asked.saved:  # what is saved has no blank row
+        asked = looked_at(asked.typed.with_row(), asked.shown)
+        asked.saved = True
     asked.focus = len(asked.typed.rows) - 1
     return asked
 
