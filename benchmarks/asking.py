@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.made_keys import PLAIN_KEYS
 from benchmarks.measure import Progress, Spread, fresh
 from benchmarks.report import Row, Section
+from projections.building import built
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import AsOf
@@ -24,8 +25,8 @@ PAGE = 100  # lines
 def measure_questions(folder: Path, store: Path, fills: int, progress: Progress) -> Section:
     """Milliseconds of each answer: the middle, the least and the 95th percentile."""
     progress(f"making a ledger of {fills:,} trades to ask")
-    ledger = Ledger.open(fresh(folder / "asked.db"))
-    ledger.build(verified_batches(store, Ledger, PLAIN_KEYS))
+    batches = verified_batches(store, Ledger, PLAIN_KEYS)
+    ledger = built(Ledger, fresh(folder / "asked.db"), batches)
     books, draw = LedgerQueries(ledger.connection), random.Random(1)
     codes = [b.code for b in books.balances()]
     counts = {code: _count(ledger, code) for code in codes}

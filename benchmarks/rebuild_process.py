@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.made_keys import ALL_KEYS
+from projections.building import built
 from projections.ledger import Ledger
 from projections.ledger_bulk import LedgerBulk
 from projections.ledger_queries import LedgerQueries
@@ -19,8 +20,7 @@ from projections.verified_batches import verified_batches
 
 def rebuild(store: Path, target: Path) -> dict[str, int]:
     """A new ledger file from the first event on; ``store`` is in clear, or sealed."""
-    ledger = Ledger.open(target)
-    ledger.build(verified_batches(store, Ledger, ALL_KEYS))
+    ledger = built(Ledger, target, verified_batches(store, Ledger, ALL_KEYS))
     sums = LedgerBulk(LedgerQueries(ledger.connection)).sums()
     ledger.close()
     return {code: amount for code, (amount, _) in sums.items() if amount}

@@ -25,6 +25,7 @@ from benchmarks.plain_journal import write_plain_journal
 from benchmarks.report import Row, Section, missing
 from exporters.journal_names import code_of_beancount, code_of_hledger
 from exporters.journals import beancount_lines, hledger_lines
+from projections.building import built
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import NOW
@@ -142,8 +143,8 @@ def _facts(
 
 def _write_journals(folder: Path, store: Path) -> tuple[Balances, int]:
     """The journals of a ledger folded here once; its balances and how many postings it has."""
-    ledger = Ledger.open(fresh(folder / "reference.db"))
-    ledger.build(verified_batches(store, Ledger, PLAIN_KEYS))
+    batches = verified_batches(store, Ledger, PLAIN_KEYS)
+    ledger = built(Ledger, fresh(folder / "reference.db"), batches)
     queries = LedgerQueries(ledger.connection)
     for name, lines in (
         ("exported.journal", hledger_lines(queries, NOW)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,18 +17,19 @@ from eventstore.envelope import COLUMNS, GENESIS, Envelope
 from eventstore.feed import Feed
 
 BATCH = 2000
-WRITTEN_EVERY = 6_000  # events of history, passed over ones included, while a view is built
 BUSY_TIMEOUT_S = 10
 Progress = Callable[[int, int], None]
-# a stored row and its plain payload to plain facts; pure
+# a stored row and its plain payload to plain facts, of which the first is the position; pure
 Reader = Callable[[Sequence[Any], bytes], tuple[Any, ...]]
 _OPEN = itemgetter(COLUMNS.index("state"))  # of a row whose payload was opened before
+_FOUND = 2  # values of a row in whose place stand its topic and facts
 
 FOLD_ERRORS = (ValueError, KeyError, ArithmeticError, RecursionError, TradeBotError)
 
 
 class Batch(NamedTuple):
-    """A stretch of verified history for one view: its rows in order, their payloads open.
+    """A stretch of verified history for one view: its rows in order, their payloads open. Of some,
+    what the topic's reader found stands for the row: (topic, facts).
 
     ``position`` and ``hash`` are those of the last event of the stretch, ``last`` the position that
     all ends at.
@@ -211,55 +211,29 @@ class Projection:
             if reached >= last:
                 return reached
 
-    def build(self, batches: Iterable[Batch], progress: Progress = no_progress) -> int:
-        """Fold batches of history into an empty file of one's own, thrown away when cut off.
+    def fold_opened(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Fold the rows of a Batch. Raises ProjectionHalted."""
+        for row in rows:
+            if len(row) != _FOUND:
+                self._fold_one(row, _OPEN)
+                continue
+            topic, facts = row
+            try:
+                self.fold_facts(topic, facts)
+            except FOLD_ERRORS as e:
+                raise self._halted(facts[0], topic, e) from e
 
-        Indexes are made at the end, or when the fold first searches for something.
-        """
-        # threads: at the end the other process is gone, so both processors sort the indexes
-        for pragma in (
-            "journal_mode = memory", "synchronous = off", "locking_mode = exclusive", "threads = 2",
-        ):  # fmt: skip
-            self.connection.execute(f"PRAGMA {pragma}").fetchall()
+    def put_off_indexes(self) -> None:
+        """Of a view that is built anew: they are made at the end, or when it first searches."""
         indexes = self.connection.execute(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
         ).fetchall()
         for name, _ in indexes:
             self.connection.execute(f"DROP INDEX {name}")
         self._indexes_to_make = [sql for _, sql in indexes]
-        self.forget()
-        collecting = gc.isenabled()
-        gc.disable()  # millions of small tuples and no cycle among them: a tenth of the time
-        try:
-            self._build_from(batches, progress)
-        finally:
-            if collecting:
-                gc.enable()
-        self.make_indexes()
-        self._cached_at = self.tracked()[0]
-        return self._cached_at
-
-    def _build_from(self, batches: Iterable[Batch], progress: Progress) -> None:
-        """Fold small batches: they stay in the processor's cache. Write several of them at once."""
-        batch, due = None, WRITTEN_EVERY
-        for batch in batches:
-            if not self.connection.in_transaction:
-                self.connection.execute("BEGIN")
-            for row in batch.rows:
-                self._fold_one(row, _OPEN)
-            if batch.position >= due:
-                self._write(batch, progress)
-                due = batch.position + WRITTEN_EVERY
-        if batch is not None and self.connection.in_transaction:
-            self._write(batch, progress)
-
-    def _write(self, batch: Batch, progress: Progress) -> None:
-        self._end_batch(batch.position, batch.hash)
-        self.connection.execute("COMMIT")
-        progress(batch.position, batch.last)
 
     def make_indexes(self) -> None:
-        """Make the indexes that ``build`` put off. A view that is not being built has them."""
+        """Make the indexes that were put off. A view that is not being built has them."""
         waiting, self._indexes_to_make = self._indexes_to_make, []
         for sql in waiting:
             self.connection.execute(sql)
@@ -288,7 +262,7 @@ class Projection:
             end = self._end_of_batch(feed, min(position + BATCH, last))
             for row in feed.read(position, BATCH, end.position, self.passed_over):
                 self._fold_one(row, feed.payload)
-            self._end_batch(end.position, end.hash)
+            self.end_batch(end.position, end.hash)
             position = end.position
         return position
 
@@ -299,7 +273,8 @@ class Projection:
             "again: it goes on from there."
         )
 
-    def _end_batch(self, position: int, digest: bytes) -> None:
+    def end_batch(self, position: int, digest: bytes) -> None:
+        """Write what was gathered, and how far it goes."""
         try:
             self.flush()
         except OverflowError:  # no event is at fault alone: their sum is
@@ -324,9 +299,7 @@ class Projection:
         try:
             payload = payload_of(row)
             if reader := self.readers.get(topic):
-                # a rebuild's other process may have found them, when it had the time
-                found = payload if type(payload) is tuple else reader(row, payload)
-                self.fold_facts(topic, found)
+                self.fold_facts(topic, reader(row, payload))
             else:
                 whole = Envelope._make(row)
                 event = decode(topic, row[4], payload, position, whole.software_version)

@@ -113,19 +113,25 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
     units, size_text = _size(f.quantity)
     return (
         position,
-        (f.instrument_id, f.symbol, f.sleeve, f.side, currency, f.strategy, f.context),
+        _terms(f.instrument_id, f.symbol, f.sleeve, f.side, currency, f.strategy, f.context),
         effective,
         timestamp,
         settles_on,
         units,
         _scaled(price, PRICE_SCALE, _PRICE_DIGITS),
-        _COMMISSION[digits](f.commission),
-        _minor(f.fees, digits),
+        _CHARGE[digits](f.commission),
+        _CHARGE[digits](f.fees),
         None if net is None else _minor(net, digits),
         size_text,
         _plain(price),
         f.execution_id,
     )
+
+
+@lru_cache(_KEPT)
+def _terms(*terms: str) -> tuple[str, ...]:
+    """The same terms are one object: it is handed over once a batch."""
+    return terms
 
 
 def _moment(text: str) -> str:
@@ -178,8 +184,9 @@ def _minor(text: str, digits: int) -> int:
     return minor_units(_decimal(text), digits)
 
 
-# by the digits of a currency; a commission is a rate a share, so it comes again as sizes do
-_COMMISSION = [lru_cache(_KEPT)(partial(_minor, digits=digits)) for digits in range(5)]
+# by the digits of a currency; a commission is a rate a share, so it comes again as sizes do, and
+# most fills have the same fees
+_CHARGE = [lru_cache(_KEPT)(partial(_minor, digits=digits)) for digits in range(5)]
 
 
 def _plain(text: str) -> str:

@@ -18,7 +18,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from subprocess import PIPE, Popen
-from time import monotonic
 from typing import IO, Any
 
 import apsw
@@ -40,13 +39,12 @@ from projections.base import FOLD_ERRORS, Batch, Projection
 from security.data_keys import DataKey, KeyRing, MissingKey
 
 ROWS_A_BATCH = 500  # of history, passed over ones included: they stay in the processor's cache
-WAIT_S = 0.0001  # a batch that took longer to hand over had to wait: then there is time to help
-GAIN = 4.0  # by which the share of rows grows whose facts are found here, a second waited beyond it
 PIPE_BYTES = 1 << 20
 MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
 # used by one thread from its opening on: locking it for every value is a quarter of the reading
 READ_ALONE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
 _LENGTH = struct.Struct(">Q")
+_INT = struct.calcsize("i")
 _TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"))
 
 
@@ -114,6 +112,18 @@ def _widen(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
+def _fullness(pipe: int) -> float:
+    """How much of the pipe waits to be read, 0 to 1; a half where the system does not tell."""
+    try:
+        import fcntl
+        import termios
+
+        waiting = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(_INT)), sys.byteorder)
+        return waiting / fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+    except (ImportError, AttributeError, OSError):
+        return 0.5
+
+
 # -- the other process -----------------------------------------------------------------------
 
 
@@ -163,15 +173,16 @@ def _taker(kind: type[Projection]) -> Callable[[list[Row], list[bytes]], list[Ro
 
 
 def find_facts(kind: type[Projection], rows: list[tuple[Any, ...]], share: float = 1) -> None:
-    """Put what the readers of ``kind`` find into the place of the payloads, in the first rows.
+    """Put what the readers of ``kind`` find into the place of the first rows, as (topic, facts).
 
     What cannot be read is handed over as it is: the fold says what is wrong.
     """
-    reader_of = kind.readers.get
+    reader_of = {topic: (topic, reader) for topic, reader in kind.readers.items()}.get
     for place, row in enumerate(rows[: int(share * len(rows))]):
-        if reader := reader_of(row[_TOPIC]):
+        if found := reader_of(row[_TOPIC]):
+            topic, reader = found  # one text for all: marshal writes it once
             try:  # not `suppress`: a fifth of the whole
-                rows[place] = (*row[:_STATE], reader(row, row[_STATE]))
+                rows[place] = (topic, reader(row, row[_STATE]))
             except FOLD_ERRORS:
                 continue
 
@@ -182,22 +193,18 @@ def main(store: str, until: str, view: str) -> None:
     kind: type[Projection] = getattr(import_module(module), name)
     out = sys.stdout.buffer
 
-    def send(message: Any) -> float:
-        """Gives the seconds that it took: long ones were spent waiting for the other process."""
+    def send(message: Any) -> None:
         data = marshal.dumps(message)
-        begun = monotonic()
         out.write(_LENGTH.pack(len(data)) + data)
         out.flush()
-        return monotonic() - begun
 
     handed = marshal.load(sys.stdin.buffer)  # our own process  # noqa: S302  # nosec B302
     keys = {epoch: DataKey(*key) for epoch, *key in handed}
-    share = 0.0
     try:
         for batch in batches(Path(store), kind, KeyRing(keys), int(until)):
-            find_facts(kind, batch.rows, share)
-            waited_s = send(tuple(batch))
-            share = min(1, max(0, share + GAIN * (waited_s - WAIT_S)))
+            # the more waits to be folded, the more of the fold's work is done here
+            find_facts(kind, batch.rows, _fullness(out.fileno()))
+            send(tuple(batch))
         send("end")
     except BrokenChain as e:
         send(str(e))

@@ -17,6 +17,7 @@ from eventstore.head import Head
 from exporters.errors import ExportError
 from exporters.files import sync
 from projections.base import Progress, Projection, no_progress
+from projections.building import built
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
 from projections.orders import Orders
@@ -182,18 +183,17 @@ def rebuild_ledger(
     if target.exists():
         raise DomainError(f"{target} exists already. Nothing was written; name a new file.")
     partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
-    ledger = Ledger.open(partial)
+    _remove(partial)
     try:
-        with closing(verified_batches(folder.events, Ledger, key_ring(folder), until)) as runs:
-            position = ledger.build(runs, progress)
-        digest = ledger.digest()
-        ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it
+        with (
+            closing(verified_batches(folder.events, Ledger, key_ring(folder), until)) as runs,
+            closing(built(Ledger, partial, runs, progress)) as ledger,
+        ):
+            position, digest = ledger.tracked()[0], ledger.digest()
+            ledger.connection.execute("PRAGMA journal_mode = delete")  # one file, no -wal beside it
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise
-    finally:
-        ledger.close()
     partial.chmod(0o600)
     reach("rebuild.folded")
     sync(partial)
@@ -201,3 +201,9 @@ def rebuild_ledger(
     partial.rename(target)
     sync(target.parent)
     return digest, position
+
+
+def _remove(file: Path) -> None:
+    """With SQLite's log beside it, which would be taken for that of a new file."""
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)

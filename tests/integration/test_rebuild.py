@@ -1,6 +1,8 @@
 """A rebuild reads history through a second process that checks the chain."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +14,8 @@ from aggregates.books import AdoptRules
 from aggregates.capital import RecordFee
 from eventstore import verification
 from eventstore.errors import HistoryBroken, StoreUnreadable
-from projections import base, posting_rules, verified_batches
+from projections import building, posting_rules, verified_batches
+from projections.building import built
 from projections.ledger import Ledger
 from projections.posting_rules import RULES
 from runtime.views import rebuild_ledger
@@ -86,6 +89,28 @@ def test_a_rebuild_up_to_before_the_first_event_is_empty(
         assert rebuilt(0) == ledger.digest()
 
 
+def test_where_the_disk_has_no_room_nothing_is_left_and_it_is_said(
+    keeper: Any, tmp_path: Path
+) -> None:
+    """Files may grow to a size; the smallest do not hold the tables, the others not the rows."""
+    for _ in range(200):
+        keeper.buy("10", "10.00")
+    before = sorted(tmp_path.rglob("*"))
+    for kib in (4, 60, 104):
+        code = (
+            "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({kib * 1024}, {kib * 1024}));"
+            "from runtime.cli import main; main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, "rebuild", "--data-dir", keeper.folder.root,
+             "-o", tmp_path / "rebuilt.db"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, "ake room on the disk" in done.stderr) == (3, True), done.stderr
+        assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_modules_in_the_folder_where_it_starts_are_not_taken(
     keeper: Any, rebuilt: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +136,7 @@ def test_a_reader_that_dies_is_an_error_and_not_an_end(
 
 
 def test_late_entries_and_reversals_find_their_rows_before_the_indexes_are_made(
-    keeper: Any, rebuilt: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    keeper: Any, rebuilt: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper.buy("10", "10.00", "2024-01-05")
     keeper.sell("4", "12.00", "2024-01-08")
@@ -124,13 +149,12 @@ def test_late_entries_and_reversals_find_their_rows_before_the_indexes_are_made(
     for every in (1, 2, 3):  # batches that end anywhere
         monkeypatch.setattr(verification, "RUN", every)
         monkeypatch.setattr(verified_batches, "ROWS_A_BATCH", every)
-        monkeypatch.setattr(base, "WRITTEN_EVERY", every * 2)
+        monkeypatch.setattr(building, "WRITTEN_EVERY", every * 2)
         here = list(verified_batches.batches(keeper.path, Ledger, KeyRing({}), 2**62))
         assert all(batch.position % every == 0 for batch in here[:-1])
         for batch in here[::2]:  # with facts that the other process had the time to find
             verified_batches.find_facts(Ledger, batch.rows)
-        with closing(Ledger.in_memory()) as ledger:
-            ledger.build(here)
+        with closing(built(Ledger, tmp_path / f"{every}.db", here)) as ledger:
             assert ledger.digest() == live
 
 

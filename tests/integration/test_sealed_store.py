@@ -17,6 +17,7 @@ from eventstore.errors import CommandConflict, ConcurrentChange, KeysAhead
 from eventstore.feed import Feed
 from eventstore.proofs import EntryProof, read_proof
 from eventstore.verification import verify
+from projections.building import built
 from projections.ledger import Ledger
 from projections.verified_batches import verified_batches
 from runtime.checkpoints import keep_checkpoint
@@ -36,8 +37,9 @@ def second(keeper: Any, keys: KeyRing) -> Store:
 
 
 def rebuilt(keeper: Any, keys: KeyRing) -> str:
-    with closing(Ledger.in_memory()) as ledger:
-        ledger.build(verified_batches(keeper.path, Ledger, keys))
+    target = keeper.path.with_name("rebuilt.db")
+    target.unlink(missing_ok=True)
+    with closing(built(Ledger, target, verified_batches(keeper.path, Ledger, keys))) as ledger:
         return ledger.digest()
 
 
