@@ -20,7 +20,16 @@ from typing import NamedTuple
 
 from benchmarks.machine import version_of
 from benchmarks.made_keys import PLAIN_KEYS
-from benchmarks.measure import Finished, Progress, Rounds, Spread, by_turns, fresh, run_process
+from benchmarks.measure import (
+    Finished,
+    Progress,
+    Rounds,
+    Spread,
+    by_turns,
+    fresh,
+    read_once,
+    run_process,
+)
 from benchmarks.plain_journal import write_plain_journal
 from benchmarks.report import Row, Section, missing
 from exporters.journal_names import code_of_beancount, code_of_hledger
@@ -44,6 +53,7 @@ class Program(NamedTuple):
     """Another program: how it is run on which journal, how its balances are read."""
 
     name: str
+    journal: Path
     needs: str | None  # on PATH; None when it is part of this environment
     package: str
     command: Sequence[str]
@@ -52,22 +62,23 @@ class Program(NamedTuple):
 
 
 def programs(folder: Path) -> list[Program]:
-    exported, plain = str(folder / "exported.journal"), str(folder / "plain.journal")
+    exported, plain = folder / "exported.journal", folder / "plain.journal"
+    beancount = folder / "beancount"
     csv_form = ["--flat", "-N", "-O", "csv"]
     numbers = re.findall(r"\d+", version_of("hledger") or "")
     # from 1.40 on a configuration file of the user's could change the output
     hledger = ["hledger", "--no-conf"] if list(map(int, numbers[:2])) >= [1, 40] else ["hledger"]
     return [
-        Program("hledger, exported journal", "hledger", "hledger",
-                [*hledger, "-f", exported, "bal", "-B", *csv_form],
+        Program("hledger, exported journal", exported, "hledger", "hledger",
+                [*hledger, "-f", str(exported), "bal", "-B", *csv_form],
                 partial(_from_csv, code_of=code_of_hledger), "≥ 5, then 10 and 20"),
-        Program("hledger, book values only", "hledger", "hledger",
-                [*hledger, "-f", plain, "bal", *csv_form], partial(_from_csv, code_of=str)),
-        Program("beancount, exported journal", None, "beancount",
-                [sys.executable, "-m", "benchmarks.beancount_process", str(folder / "beancount")],
+        Program("hledger, book values only", plain, "hledger", "hledger",
+                [*hledger, "-f", str(plain), "bal", *csv_form], partial(_from_csv, code_of=str)),
+        Program("beancount, exported journal", beancount, None, "beancount",
+                [sys.executable, "-m", "benchmarks.beancount_process", str(beancount)],
                 _from_beancount, "≥ 15, then 30"),
-        Program("ledger-cli, book values only", "ledger", "ledger",
-                ["ledger", "--args-only", "-f", plain, "balance", "--flat", "--no-total",
+        Program("ledger-cli, book values only", plain, "ledger", "ledger",
+                ["ledger", "--args-only", "-f", str(plain), "balance", "--flat", "--no-total",
                  "--balance-format", "%(account)\t%(display_total)\n"],
                 _from_ledger, "≥ 1.5, then 2.5"),
     ]  # fmt: skip
@@ -89,12 +100,14 @@ def measure_rebuild(
     def ours(name: str, history: Path) -> float:
         target = str(fresh(folder / "rebuilt.db"))
         command = [sys.executable, "-m", "benchmarks.rebuild_process", str(history), target]
+        read_once(history)
         done = run_process(command, folder / "ours.out", cwd=ROOT)
         finished.setdefault(name, []).append(done)
         _compare(name, json.loads(done.output), expected)
         return done.seconds
 
     def theirs(program: Program) -> float:
+        read_once(program.journal)
         done = run_process(
             program.command, folder / "theirs.out", cwd=ROOT, BEANCOUNT_DISABLE_LOAD_CACHE="1"
         )

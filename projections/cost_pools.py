@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from aggregates.errors import DomainError
 from aggregates.money import divide_half_even
 
@@ -51,11 +53,11 @@ class Outcome(NamedTuple):
     lots: tuple[LotChange, ...]
 
 
-class Lot:
-    __slots__ = ("acquired_on", "cost", "lot", "units")
-
-    def __init__(self, lot: int, acquired_on: str, units: int, cost: int) -> None:
-        self.lot, self.acquired_on, self.units, self.cost = lot, acquired_on, units, cost
+class Lot(msgspec.Struct, gc=False):
+    lot: int
+    acquired_on: str
+    units: int
+    cost: int
 
 
 class Pool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from projections.ledger_rows import Total
 
 
-class FillWay(NamedTuple):
+class FillWay(msgspec.Struct, frozen=True, gc=False):
     """``factor``: multiplier of the instrument, times minor units of 1."""
 
     terms_id: int
