@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,25 +168,31 @@ def _broken(link: _Link, fault: str) -> BrokenChain:
     return BrokenChain(link.position + 1, link.hash, fault)
 
 
-def opened(runs: Iterable[list[Row]], keys: KeyRing) -> Iterator[tuple[list[Row], list[bytes]]]:
-    """The runs of ``chained``, each with its plain payloads. What opens is what was committed to:
-    that is bound to it.
+def run_opener(keys: KeyRing) -> Callable[[list[Row]], list[bytes]]:
+    """What gives the plain payloads of a run of ``chained``, one run after another. What opens is
+    what was committed to: that is bound to it.
 
-    A payload in clear is covered by the chain itself, so its commitment adds nothing here; verify
-    looks at it. Raises BrokenChain, MissingKey; of the run that does not open, nothing is given.
+    A payload in clear is given as it is: the chain covers it, so its commitment adds nothing here;
+    verify looks at it. It raises BrokenChain, MissingKey; of the run that does not open, nothing is
+    given.
     """
     open_next = opener(keys)
-    for rows in runs:
-        if rows[-1][_EPOCH] == PLAIN:  # so are those before it: epochs never go back
-            yield rows, [row[_STATE] for row in rows]
-            continue
+
+    def open_run(rows: list[Row]) -> list[bytes]:
         payloads = []
         for row in rows:
             try:
                 payloads.append(open_next(row))
             except SealBroken as e:
                 raise BrokenChain(row[0], b"", e.reason) from None
-        yield rows, payloads
+        return payloads
+
+    return open_run
+
+
+def is_sealed(rows: list[Row]) -> bool:
+    """Whether there is a sealed payload in a run of ``chained``."""
+    return bool(rows[-1][_EPOCH] != PLAIN)  # the last row tells: epochs never go back
 
 
 def check_end(state: Verification, total: int, head_hash: bytes) -> Verification:

@@ -30,6 +30,7 @@ _QUANTITY_DIGITS, _PRICE_DIGITS = 9, 6  # of QUANTITY_SCALE and PRICE_SCALE
 _POWERS: list[int] = [10**n for n in range(20)]
 _SHORT = 10  # fewer digits than this fit into 64 bits, scaled
 _LONG = 19  # fewer digits than this have their power of ten above
+_PRESENT = OrderFilled.schema_version
 _KEPT = 1024  # texts that come again and again (days, sizes, commissions) are worked out once
 
 
@@ -102,12 +103,13 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
     Raises ValueError, TradeBotError.
     """
     position = row[0]
-    if row[4] != OrderFilled.schema_version:  # an older form is lifted by the codec
+    if row[4] != _PRESENT:  # an older form is lifted by the codec
         writer = row[14] if len(row) > 14 else ""  # a rebuild hands over the first columns alone
         payload = encode(decode(row[3], row[4], payload, position, writer))
     f = _decode(payload)
     price, currency, net = f.price, f.currency, f.net_amount
     digits = 2 if currency == "USD" else exponent(currency)
+    charge = _CHARGE[digits]
     effective, timestamp = _day(f.effective_date), _moment(f.occurred_at)
     settles_on = _day(f.settles_on)
     units, size_text = _size(f.quantity)
@@ -119,8 +121,8 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
         settles_on,
         units,
         _scaled(price, PRICE_SCALE, _PRICE_DIGITS),
-        _CHARGE[digits](f.commission),
-        _CHARGE[digits](f.fees),
+        charge(f.commission),
+        charge(f.fees),
         None if net is None else _minor(net, digits),
         size_text,
         _plain(price),
@@ -173,15 +175,12 @@ def _scaled(text: str, scale: int, digits: int) -> int:
 
 def _minor(text: str, digits: int) -> int:
     whole, _, fraction = text.partition(".")
-    number = whole + fraction
-    if (len(number) < _LONG and number.isdecimal()) or (
-        len(number) < _SHORT and number.lstrip("-").isdecimal() and "-" not in fraction
-    ):
-        spare = digits - len(fraction)
-        if spare >= 0:
-            return int(number) * _POWERS[spare]
-        return divide_half_even(int(number), _POWERS[-spare])
-    return minor_units(_decimal(text), digits)
+    if not (whole.removeprefix("-") + fraction).isdecimal() or len(text) > _LONG:
+        return minor_units(_decimal(text), digits)
+    spare = digits - len(fraction)
+    if spare >= 0:
+        return int(whole + fraction) * _POWERS[spare]
+    return divide_half_even(int(whole + fraction), _POWERS[-spare])
 
 
 # by the digits of a currency; a commission is a rate a share, so it comes again as sizes do, and

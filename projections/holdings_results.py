@@ -18,7 +18,6 @@ from projections.ledger_bulk import LedgerBulk
 from projections.ledger_points import LedgerPoints, results_sql
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import FOREVER, AsOf
-from projections.posting_rules import RESULT_ROLES
 
 Codes = dict[str, frozenset[str]]  # by role, every code it was ever mapped to
 
@@ -29,12 +28,12 @@ class Results:
     def __init__(self, ledger: LedgerQueries) -> None:
         self._c: sqlite3.Connection = ledger._c
 
-    def of(self, codes: Codes, accounts: Iterable[str], as_of: AsOf) -> Counter[str]:
+    def of(self, accounts: Iterable[str], as_of: AsOf) -> Counter[str]:
         """By security account, of everything that both clocks know."""
-        return LedgerPoints(self._c).results(codes_of(codes, RESULT_ROLES), accounts, as_of)
+        return LedgerPoints(self._c).results(accounts, as_of)
 
     def between(
-        self, codes: Codes, first: date, last: date, since_position: int, until_position: int
+        self, first: date, last: date, since_position: int, until_position: int
     ) -> list[tuple[int, str, int]]:
         """Transaction id, security account and result of entries dated ``first`` to ``last`` (both
         included) whose event came after ``since_position``, up to ``until_position``."""
@@ -50,7 +49,6 @@ class Results:
         ).fetchone()
         rows = self._c.execute(
             results_sql(
-                codes_of(codes, RESULT_ROLES),
                 "FROM postings e",
                 "e.transaction_id > ? AND e.transaction_id <= ? AND e.position > ?"
                 " AND e.position <= ? AND e.effective_date BETWEEN ? AND ?",
@@ -83,7 +81,7 @@ def realized_by_sleeve(
     until = FOREVER if until_position is None else until_position
     codes = LedgerBulk(books).role_codes(AsOf(position=until_position))
     results = Results(books)
-    found = results.between(codes, first, last, since_position, until)
+    found = results.between(first, last, since_position, until)
     scale = 10 ** books.books().exponent
     trading, holdings, vehicle = (
         codes_of(codes, roles) for roles in (TRADING_ROLES, HOLDINGS_ROLES, HOLDINGS_ROLES[1:])

@@ -53,7 +53,7 @@ class Moment:
         self._names = Names(books, as_of)
         self._prices = Prices(books, trading, as_of)
         held = [a for a in self._sums if main_of(a) in self.codes[HOLDINGS]]
-        self._results = Results(books).of(self.codes, held, as_of)
+        self._results = Results(books).of(held, as_of)
         self._dividends = net_dividends(books, self.codes, self._names, as_of)
         self._known_prices: dict[str, PriceThen | None] = {}
         self._unpriced: set[str] = set()

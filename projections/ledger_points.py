@@ -16,16 +16,22 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from projections.ledger_records import FOREVER, AsOf
+from projections.posting_rules import RESULT_ROLES
 
 
-def results_sql(codes: Iterable[str], source: str, where: str) -> str:
+def results_sql(source: str, where: str) -> str:
     """The SQL for (transaction id, account of the security, result) of the postings ``e``: what
-    each entry gained less its commissions and fees, which post to ``codes``. Those that move no
-    security, or gained nothing, are left out."""
-    counted = ", ".join(f"'{code}'" for code in sorted(codes))
+    each entry gained less its commissions and fees, in the accounts that the charts up to its own
+    have for them. Those that move no security, or gained nothing, are left out."""
+    roles = ", ".join(f"'{role}'" for role in RESULT_ROLES)
     return (
-        "SELECT e.transaction_id, MAX(CASE WHEN instr(e.account_code, '.') THEN e.account_code END)"
-        f" AS account, -SUM(CASE WHEN e.account_code IN ({counted}) THEN e.amount ELSE 0 END)"
+        "WITH counted AS MATERIALIZED (SELECT r.value AS code, MIN(m.coa_version) AS since"
+        " FROM coa_metadata m, json_each(m.coa_json, '$.mapping') r"
+        f" WHERE r.key IN ({roles}) GROUP BY r.value)"
+        " SELECT e.transaction_id, MAX(CASE WHEN instr(e.account_code, '.') THEN e.account_code"
+        " END) AS account, -SUM(CASE WHEN (SELECT since FROM counted WHERE code = e.account_code)"
+        " <= (SELECT coa_version FROM entries JOIN terms USING (terms_id)"
+        " WHERE transaction_id = e.transaction_id) THEN e.amount ELSE 0 END)"
         f" AS result {source} WHERE {where} GROUP BY e.transaction_id"
         " HAVING account IS NOT NULL AND result <> 0"
     )
@@ -156,9 +162,9 @@ class LedgerPoints:
         )
         return {code: Sums(amount, quantity) for code, amount, quantity in rows}
 
-    def results(self, codes: Iterable[str], accounts: Iterable[str], as_of: AsOf) -> Counter[str]:
-        """Minor units that each of these accounts of securities gained less commissions and fees;
-        ``codes`` are the accounts that those post to."""
+    def results(self, accounts: Iterable[str], as_of: AsOf) -> Counter[str]:
+        """Minor units that each of these accounts of securities gained less commissions and
+        fees."""
         start, until = self._around(as_of)
         found, asked = Counter[str](), set(accounts)
         for account in sorted(asked):
@@ -171,7 +177,7 @@ class LedgerPoints:
         for part in (_STRETCH, _LATER):
             source, _, where = part.format("postings").partition(" WHERE ")
             rows = self._c.execute(
-                results_sql(codes, source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
+                results_sql(source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
             )
             for _, account, result in rows:
                 if account in asked:

@@ -15,6 +15,7 @@ import struct
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -33,18 +34,22 @@ from eventstore.verification import (
     chained,
     check_end,
     claimed_head,
-    opened,
+    is_sealed,
+    run_opener,
 )
 from projections.base import FOLD_ERRORS, Batch, Projection
 from security.data_keys import DataKey, KeyRing, MissingKey
 
 ROWS_A_BATCH = 500  # of history, passed over ones included: they stay in the processor's cache
 PIPE_BYTES = 1 << 20
+LITTLE = 0.25  # of the pipe
 MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
 # used by one thread from its opening on: locking it for every value is a quarter of the reading
 READ_ALONE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
 _LENGTH = struct.Struct(">Q")
 _INT = struct.calcsize("i")
+_LEFT = 1  # values of what stands for a run of rows that was left sealed
+Taker = Callable[[list[Row]], list[Row]]
 _TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"))
 
 
@@ -67,7 +72,7 @@ def verified_batches(
         _widen(process.stdout)
         try:
             _hand_over(keys, process.stdin)
-            yield from _received(process.stdout, store, keys)
+            yield from _received(process.stdout, store, taker(kind, keys), keys)
         finally:
             process.kill()  # it has ended, unless the fold failed before
 
@@ -79,7 +84,7 @@ def _hand_over(keys: KeyRing, pipe: IO[bytes]) -> None:
         pipe.write(marshal.dumps([(epoch, *key) for epoch, key in keys.items()]))
 
 
-def _received(pipe: IO[bytes], store: Path, keys: KeyRing) -> Iterator[Batch]:
+def _received(pipe: IO[bytes], store: Path, taken: Taker, keys: KeyRing) -> Iterator[Batch]:
     while len(head := pipe.read(_LENGTH.size)) == _LENGTH.size:
         (size,) = _LENGTH.unpack(head)
         if size > MESSAGE_MAX or len(body := pipe.read(size)) < size:
@@ -93,14 +98,30 @@ def _received(pipe: IO[bytes], store: Path, keys: KeyRing) -> Iterator[Batch]:
                 f"The keys of {store} were changed while it was read; nothing was built. Try again."
             )
         if isinstance(message, str):
-            raise HistoryBroken(
-                f"{store}: {message}. Nothing was built; run `tbot verify` and compare the store "
-                "with a backup."
-            )
-        yield Batch._make(message)
+            raise _broken(store, message)
+        try:
+            yield all_opened(Batch._make(message), taken)
+        except BrokenChain as e:
+            raise _broken(store, str(e)) from None
     raise StoreUnreadable(
         f"The process that reads {store} ended before the end of history. Nothing was built; "
         "see its message above and try again."
+    )
+
+
+def all_opened(batch: Batch, taken: Taker) -> Batch:
+    """The batch with the runs in it that the other process left sealed."""
+    if not any(len(row) == _LEFT for row in batch.rows):
+        return batch
+    rows = list[tuple[Any, ...]]()
+    for row in batch.rows:
+        rows += taken(row[0]) if len(row) == _LEFT else (row,)
+    return batch._replace(rows=rows)
+
+
+def _broken(store: Path, why: str) -> HistoryBroken:
+    return HistoryBroken(
+        f"{store}: {why}. Nothing was built; run `tbot verify` and compare the store with a backup."
     )
 
 
@@ -127,19 +148,26 @@ def _fullness(pipe: int) -> float:
 # -- the other process -----------------------------------------------------------------------
 
 
-def batches(store: Path, kind: type[Projection], keys: KeyRing, until: int) -> Iterator[Batch]:
-    """The same in this process, which must not have the store open in another way."""
+def batches(
+    store: Path,
+    kind: type[Projection],
+    keys: KeyRing,
+    until: int,
+    leave_sealed: Callable[[], bool] = lambda: False,
+) -> Iterator[Batch]:
+    """The same in this process, which must not have the store open in another way. A run of rows
+    that is left sealed stands in its place as (run,)."""
     connection = apsw.Connection(str(store), flags=READ_ALONE)
     connection.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
     connection.execute("BEGIN")  # one snapshot, also beside a writer
     head = claimed_head(connection)
     # to the end: rows behind the noted end are a fault too
     last, stop = (head[0], 2**62) if until >= head[0] else (until, until)
-    taken = _taker(kind)
+    taken = taker(kind, keys)
     rows, begun = list[tuple[Any, ...]](), 0
     position, digest = 0, GENESIS
-    for run, payloads in opened(chained(connection, stop), keys):
-        rows += taken(run, payloads)
+    for run in chained(connection, stop):
+        rows += [(run,)] if is_sealed(run) and leave_sealed() else taken(run)
         position, digest = run[-1][0], run[-1][-1]
         if position - begun >= ROWS_A_BATCH:
             yield Batch(position, digest, last, rows)
@@ -152,22 +180,25 @@ def batches(store: Path, kind: type[Projection], keys: KeyRing, until: int) -> I
             raise BrokenChain(ended.bad_position, b"", ended.reason)
 
 
-def _taker(kind: type[Projection]) -> Callable[[list[Row], list[bytes]], list[Row]]:
-    """What gives the rows of a run that ``kind`` folds, their payloads open."""
+def taker(kind: type[Projection], keys: KeyRing) -> Taker:
+    """What gives the rows of a run that ``kind`` folds, their payloads open. It opens the others
+    too: a seal that does not hold is a fault wherever it is. Raises BrokenChain, MissingKey."""
     present = {topic: TOPICS[topic].schema_version for topic in kind.readers}
     passed_over = kind.passed_over - present.keys()  # most rows: asked first
+    open_run = run_opener(keys)
 
-    def taken(run: list[Row], payloads: list[bytes]) -> list[Row]:
-        rows = []
-        for row, payload in zip(run, payloads, strict=True):
-            topic = row[_TOPIC]
-            if topic in passed_over:
-                continue
-            if row[_SCHEMA] == present.get(topic):
-                rows.append((*row[:_STATE], payload))  # a reader of the present form needs no more
-            else:
-                rows.append((*row[:_STATE], payload, *row[_STATE + 1 :]))
-        return rows
+    def needed(row: Row) -> Row:
+        # a reader of the present form needs no more than what comes first
+        return row[: _STATE + 1] if row[_SCHEMA] == present.get(row[_TOPIC]) else row
+
+    def taken(run: list[Row]) -> list[Row]:
+        if not is_sealed(run):
+            return [needed(row) for row in run if row[_TOPIC] not in passed_over]
+        return [
+            needed((*row[:_STATE], payload, *row[_STATE + 1 :]))
+            for row, payload in zip(run, open_run(run), strict=True)
+            if row[_TOPIC] not in passed_over
+        ]
 
     return taken
 
@@ -179,7 +210,7 @@ def find_facts(kind: type[Projection], rows: list[tuple[Any, ...]], share: float
     """
     reader_of = {topic: (topic, reader) for topic, reader in kind.readers.items()}.get
     for place, row in enumerate(rows[: int(share * len(rows))]):
-        if found := reader_of(row[_TOPIC]):
+        if len(row) != _LEFT and (found := reader_of(row[_TOPIC])):
             topic, reader = found  # one text for all: marshal writes it once
             try:  # not `suppress`: a fifth of the whole
                 rows[place] = (topic, reader(row, row[_STATE]))
@@ -200,10 +231,14 @@ def main(store: str, until: str, view: str) -> None:
 
     handed = marshal.load(sys.stdin.buffer)  # our own process  # noqa: S302  # nosec B302
     keys = {epoch: DataKey(*key) for epoch, *key in handed}
+    # the more waits to be folded, the more of the fold's work is done here; when little does, seals
+    # are opened there
+    fullness = partial(_fullness, out.fileno())
     try:
-        for batch in batches(Path(store), kind, KeyRing(keys), int(until)):
-            # the more waits to be folded, the more of the fold's work is done here
-            find_facts(kind, batch.rows, _fullness(out.fileno()))
+        for batch in batches(
+            Path(store), kind, KeyRing(keys), int(until), lambda: fullness() < LITTLE
+        ):
+            find_facts(kind, batch.rows, fullness())
             send(tuple(batch))
         send("end")
     except BrokenChain as e:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +17,10 @@ from aggregates.errors import DomainError
 from aggregates.instrument import RegisterInstrument, RenameInstrument
 from projections.base import ProjectionHalted
 from projections.cost_pools import held_over_a_year
+from projections.holdings_results import realized_by_sleeve
 from projections.ledger import Ledger, template_chart
 from projections.ledger_records import AsOf
+from runtime.views import rebuild_ledger
 
 SPY = "1110.SPY"
 
@@ -790,6 +793,27 @@ def test_a_balance_that_no_column_holds_is_said(
     keeper.deposit("1.00", "2024-01-03")
     with pytest.raises(ProjectionHalted, match="a balance is larger than the books can hold"):
         keeper.ledger.catch_up(keeper.feed)
+
+
+def test_what_an_entry_gained_stays_as_the_chart_said_when_it_was_posted(
+    keeper: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From February on the account of rounding differences is that of fees too."""
+    monkeypatch.setattr("projections.ledger_rows.POINT_EVERY", 2)
+    keeper.buy("1", "10.006", "2024-01-31", net_amount="-10.00")  # a cent of rounding
+    before = realized_by_sleeve(keeper.books, date(2024, 1, 1), date(2024, 12, 31))
+    chart = keeper.books.chart()
+    assert chart.mapping["rounding"] != chart.mapping["fees"]
+    shared = chart.mapping | {"fees": chart.mapping["rounding"]}
+    second = msgspec.structs.replace(chart, version=chart.version + 1, mapping=shared)
+    keeper.do(AdoptChart, "2024-01-31", chart=second, reason="one account for both")
+    assert realized_by_sleeve(keeper.books, date(2024, 1, 1), date(2024, 12, 31)) == before
+    keeper.ledger.forget()  # as after a restart
+    keeper.deposit("1.00", "2024-02-01")
+    keeper.deposit("1.00", "2024-02-02")  # a balance point before it
+    again = tmp_path / "again.db"
+    digest, _ = rebuild_ledger(keeper.folder, again, None, lambda *_: None)
+    assert keeper.ledger.digest() == digest
 
 
 def test_what_was_posted_to_an_account_can_be_reversed_after_it_was_closed(keeper: Any) -> None:

@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from aggregates.capital import RecordDividend, RecordFee
 from aggregates.instrument import RegisterInstrument
 from config.clock import to_micros
+from eventstore import verification
 from eventstore.application import Store
 from eventstore.errors import CommandConflict, ConcurrentChange, KeysAhead
 from eventstore.feed import Feed
 from eventstore.proofs import EntryProof, read_proof
 from eventstore.verification import verify
+from projections import verified_batches as reading
 from projections.building import built
 from projections.ledger import Ledger
 from projections.verified_batches import verified_batches
@@ -60,6 +63,23 @@ def test_books_of_sealed_events_are_those_of_the_same_events_in_clear(
     assert rebuilt(found, found.vault.ring()) == found.ledger.digest()
     with_keys = verify(found.path, found.vault.ring())
     assert (with_keys.intact, with_keys.sealed) == (True, 0)
+
+
+@pytest.mark.parametrize("left", ["none", "every other run", "all"])
+def test_either_process_may_open_the_payloads(
+    older: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setattr(verification, "RUN", 2)
+    monkeypatch.setattr(reading, "ROWS_A_BATCH", 4)
+    keys, turns = older.vault.ring(), count()
+    leave = {"none": lambda: False, "every other run": lambda: next(turns) % 2 == 0}
+    taken = reading.taker(Ledger, keys)
+    batches = [
+        reading.all_opened(batch, taken)
+        for batch in reading.batches(older.path, Ledger, keys, 2**62, leave.get(left, lambda: True))
+    ]
+    with closing(built(Ledger, tmp_path / "built.db", batches)) as ledger:
+        assert ledger.digest() == older.ledger.digest()
 
 
 def test_epochs_are_those_of_the_rotations(sealed: Any, older: Any) -> None:

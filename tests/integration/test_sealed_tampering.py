@@ -19,12 +19,12 @@ from eventstore.history_file import HistoryFile, write_history
 from eventstore.history_format import HistoryMismatch
 from eventstore.history_load import load_rows
 from eventstore.sealing import seal
-from eventstore.verification import verify
+from eventstore.verification import BrokenChain, verify
 from projections.base import ProjectionHalted
 from projections.building import built
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
-from projections.verified_batches import verified_batches
+from projections.verified_batches import batches, verified_batches
 from runtime.cli import main
 from runtime.event_view import event_view
 from runtime.history_transfer import import_history
@@ -112,6 +112,8 @@ def test_a_ciphertext_that_is_not_in_its_place_is_named_by_position(
         assert verify(sealed.path).intact  # to see that takes the keys
         with pytest.raises(HistoryBroken, match=f"event {position} is bad.*does not open.*Nothing"):
             rebuilt(sealed)
+        with pytest.raises(BrokenChain, match=f"event {position} is bad.*does not open"):
+            list(batches(sealed.path, Ledger, sealed.vault.ring(), 2**62))  # the other process
         row = feed.at(position)
         assert row is not None
         with pytest.raises(SealBroken, match=f"Event {position} "):
