@@ -30,7 +30,6 @@ _QUANTITY_DIGITS, _PRICE_DIGITS = 9, 6  # of QUANTITY_SCALE and PRICE_SCALE
 _POWERS: list[int] = [10**n for n in range(20)]
 _SHORT = 10  # fewer digits than this fit into 64 bits, scaled
 _LONG = 19  # fewer digits than this have their power of ten above
-_PRESENT = OrderFilled.schema_version
 _KEPT = 1024  # texts that come again and again (days, sizes, commissions) are worked out once
 
 
@@ -103,7 +102,7 @@ def fill_facts(row: Sequence[Any], payload: bytes) -> tuple[Any, ...]:
     Raises ValueError, TradeBotError.
     """
     position = row[0]
-    if row[4] != _PRESENT:  # an older form is lifted by the codec
+    if row[4] != OrderFilled.schema_version:  # an older form is lifted by the codec
         writer = row[14] if len(row) > 14 else ""  # a rebuild hands over the first columns alone
         payload = encode(decode(row[3], row[4], payload, position, writer))
     f = _decode(payload)

@@ -49,6 +49,7 @@ class Results:
         ).fetchone()
         rows = self._c.execute(
             results_sql(
+                self._c,
                 "FROM postings e",
                 "e.transaction_id > ? AND e.transaction_id <= ? AND e.position > ?"
                 " AND e.position <= ? AND e.effective_date BETWEEN ? AND ?",

@@ -19,22 +19,34 @@ from projections.ledger_records import FOREVER, AsOf
 from projections.posting_rules import RESULT_ROLES
 
 
-def results_sql(source: str, where: str) -> str:
+def results_sql(connection: sqlite3.Connection, source: str, where: str) -> str:
     """The SQL for (transaction id, account of the security, result) of the postings ``e``: what
     each entry gained less its commissions and fees, in the accounts that the charts up to its own
     have for them. Those that move no security, or gained nothing, are left out."""
-    roles = ", ".join(f"'{role}'" for role in RESULT_ROLES)
     return (
-        "WITH counted AS MATERIALIZED (SELECT r.value AS code, MIN(m.coa_version) AS since"
-        " FROM coa_metadata m, json_each(m.coa_json, '$.mapping') r"
-        f" WHERE r.key IN ({roles}) GROUP BY r.value)"
-        " SELECT e.transaction_id, MAX(CASE WHEN instr(e.account_code, '.') THEN e.account_code"
-        " END) AS account, -SUM(CASE WHEN (SELECT since FROM counted WHERE code = e.account_code)"
-        " <= (SELECT coa_version FROM entries JOIN terms USING (terms_id)"
-        " WHERE transaction_id = e.transaction_id) THEN e.amount ELSE 0 END)"
-        f" AS result {source} WHERE {where} GROUP BY e.transaction_id"
+        "SELECT e.transaction_id, MAX(CASE WHEN instr(e.account_code, '.') THEN e.account_code END)"
+        f" AS account, -SUM(CASE WHEN {_counted(connection)} THEN e.amount ELSE 0 END) AS result"
+        f" {source} WHERE {where} GROUP BY e.transaction_id"
         " HAVING account IS NOT NULL AND result <> 0"
     )
+
+
+def _counted(connection: sqlite3.Connection) -> str:
+    """Whether a posting is of a gain, a commission or a fee, as SQL."""
+    roles = ", ".join(f"'{role}'" for role in RESULT_ROLES)
+    rows = connection.execute(
+        "SELECT since, group_concat(quote(code), ', ') FROM (SELECT r.value AS code,"
+        " MIN(m.coa_version) AS since FROM coa_metadata m, json_each(m.coa_json, '$.mapping') r"
+        f" WHERE r.key IN ({roles}) GROUP BY r.value) GROUP BY since ORDER BY since"
+    ).fetchall()
+    first, later = rows[:1], rows[1:]
+    tests = [f"e.account_code IN ({codes})" for _, codes in first]
+    tests += [
+        f"e.account_code IN ({codes}) AND {since} <= (SELECT coa_version FROM entries JOIN terms"
+        " USING (terms_id) WHERE transaction_id = e.transaction_id)"
+        for since, codes in later
+    ]
+    return " OR ".join(tests) or "0"
 
 
 MOMENTS_KEPT = 8  # of which the sums are kept while the ledger stands still
@@ -177,7 +189,7 @@ class LedgerPoints:
         for part in (_STRETCH, _LATER):
             source, _, where = part.format("postings").partition(" WHERE ")
             rows = self._c.execute(
-                results_sql(source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
+                results_sql(self._c, source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
             )
             for _, account, result in rows:
                 if account in asked:

@@ -123,7 +123,7 @@ class LedgerRows:
         )
         for code, amount, quantity in later:
             self.total(code).move(amount, quantity, 0, self.point)
-        sql = results_sql("FROM postings e", "e.transaction_id > ?")
+        sql = results_sql(c, "FROM postings e", "e.transaction_id > ?")
         for _, account, result in c.execute(sql, (self._point_after,)):
             self.total(account).result += result
 
