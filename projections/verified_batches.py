@@ -48,6 +48,7 @@ MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
 READ_ALONE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
 _LENGTH = struct.Struct(">Q")
 _INT = struct.calcsize("i")
+_NONE = ("", None)
 _LEFT = 1  # values of what stands for a run of rows that was left sealed
 Taker = Callable[[list[Row]], list[Row]]
 _TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"))
@@ -183,13 +184,16 @@ def batches(
 def taker(kind: type[Projection], keys: KeyRing) -> Taker:
     """What gives the rows of a run that ``kind`` folds, their payloads open. It opens the others
     too: a seal that does not hold is a fault wherever it is. Raises BrokenChain, MissingKey."""
-    present = {topic: TOPICS[topic].schema_version for topic in kind.readers}
+    present = {topic: (topic, TOPICS[topic].schema_version) for topic in kind.readers}
     passed_over = kind.passed_over - present.keys()  # most rows: asked first
     open_run = run_opener(keys)
 
     def needed(row: Row) -> Row:
-        # a reader of the present form needs no more than what comes first
-        return row[: _STATE + 1] if row[_SCHEMA] == present.get(row[_TOPIC]) else row
+        topic, schema = present.get(row[_TOPIC], _NONE)
+        if row[_SCHEMA] != schema:
+            return row
+        # a reader of the present form needs no more; one text for all: marshal writes it once
+        return row[0], None, None, topic, schema, row[_STATE]
 
     def taken(run: list[Row]) -> list[Row]:
         if not is_sealed(run):
