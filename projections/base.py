@@ -29,7 +29,8 @@ FOLD_ERRORS = (ValueError, KeyError, ArithmeticError, RecursionError, TradeBotEr
 
 class Batch(NamedTuple):
     """A stretch of verified history for one view: its rows in order, their payloads open. Of some,
-    what the topic's reader found stands for the row: (topic, facts).
+    what the topic's reader found stands for the row: (topic, facts). Between the two processes of
+    a rebuild also a run of rows that is still sealed: (rows,).
 
     ``position`` and ``hash`` are those of the last event of the stretch, ``last`` the position that
     all ends at.

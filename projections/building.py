@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -24,6 +24,10 @@ PRAGMAS = (
     "journal_mode = memory", "synchronous = off", "locking_mode = exclusive",
     "threads = 2",  # at the end the other process is gone: a tenth less for sorting the indexes
 )  # fmt: skip
+# what the system says no to; other errors of SQLite are faults of ours and show themselves
+UNWRITABLE = (
+    apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.BusyError,
+)  # fmt: skip
 View = TypeVar("View", bound=Projection)
 
 
@@ -34,27 +38,27 @@ def built(
     the fold first searches for something.
 
     Nothing waits for the disk: when this raises, the file is to be thrown away. Raises
-    ProjectionHalted, ProjectionUnwritable, and what ``batches`` raises.
+    ProjectionHalted, ProjectionUnwritable, ProjectionMismatch for a file that cannot be opened, and
+    what ``batches`` raises.
     """
     kind.open(path).close()  # with its tables
-    connection = apsw.Connection(str(path), flags=ALONE)
     try:
-        for pragma in PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        # a fold only executes, fetches and asks whether it is in a transaction: alike in both
-        view = kind(cast(sqlite3.Connection, connection))
-        view.put_off_indexes()
-        view.forget()
-        with _not_collecting():
-            _fold(view, batches, progress)
-        view.make_indexes()
-    except apsw.Error as e:
+        with closing(apsw.Connection(str(path), flags=ALONE)) as connection:
+            for pragma in PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+            # a fold only executes, fetches and asks whether it is in a transaction: alike in both
+            view = kind(cast(sqlite3.Connection, connection))
+            view.put_off_indexes()
+            view.forget()
+            with _not_collecting():
+                _fold(view, batches, progress)
+            view.make_indexes()
+    except UNWRITABLE as e:
         raise ProjectionUnwritable(
             f"The {kind.name} at {path} cannot be written: {e}. The events are safe, and what was "
-            "written of it is of no use. Make room on the disk and try again."
+            "written of it is of no use. Make room on the disk, or close the program that holds "
+            "the file, and try again."
         ) from None
-    finally:
-        connection.close()
     return kind.open(path)
 
 

@@ -29,7 +29,7 @@ from eventstore.codec import decode, encode
 _QUANTITY_DIGITS, _PRICE_DIGITS = 9, 6  # of QUANTITY_SCALE and PRICE_SCALE
 _POWERS: list[int] = [10**n for n in range(20)]
 _SHORT = 10  # fewer digits than this fit into 64 bits, scaled
-_LONG = 19  # fewer digits than this have their power of ten above
+_LONG = 19  # a text up to this long has its power of ten above
 _KEPT = 1024  # texts that come again and again (days, sizes, commissions) are worked out once
 
 

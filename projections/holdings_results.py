@@ -15,7 +15,7 @@ from aggregates.chart_rules import HOLDINGS_ROLES, TRADING_ROLES
 from aggregates.money import from_scaled
 from projections.holdings_records import Realized
 from projections.ledger_bulk import LedgerBulk
-from projections.ledger_points import LedgerPoints, results_sql
+from projections.ledger_points import LedgerPoints, counted_sql, results_sql
 from projections.ledger_queries import LedgerQueries
 from projections.ledger_records import FOREVER, AsOf
 
@@ -49,7 +49,7 @@ class Results:
         ).fetchone()
         rows = self._c.execute(
             results_sql(
-                self._c,
+                counted_sql(self._c),
                 "FROM postings e",
                 "e.transaction_id > ? AND e.transaction_id <= ? AND e.position > ?"
                 " AND e.position <= ? AND e.effective_date BETWEEN ? AND ?",

@@ -19,20 +19,21 @@ from projections.ledger_records import FOREVER, AsOf
 from projections.posting_rules import RESULT_ROLES
 
 
-def results_sql(connection: sqlite3.Connection, source: str, where: str) -> str:
+def results_sql(counted: str, source: str, where: str) -> str:
     """The SQL for (transaction id, account of the security, result) of the postings ``e``: what
-    each entry gained less its commissions and fees, in the accounts that the charts up to its own
-    have for them. Those that move no security, or gained nothing, are left out."""
+    each entry gained less its commissions and fees, of ``counted_sql``. Those that move no
+    security, or gained nothing, are left out."""
     return (
         "SELECT e.transaction_id, MAX(CASE WHEN instr(e.account_code, '.') THEN e.account_code END)"
-        f" AS account, -SUM(CASE WHEN {_counted(connection)} THEN e.amount ELSE 0 END) AS result"
+        f" AS account, -SUM(CASE WHEN {counted} THEN e.amount ELSE 0 END) AS result"
         f" {source} WHERE {where} GROUP BY e.transaction_id"
         " HAVING account IS NOT NULL AND result <> 0"
     )
 
 
-def _counted(connection: sqlite3.Connection) -> str:
-    """Whether a posting is of a gain, a commission or a fee, as SQL."""
+def counted_sql(connection: sqlite3.Connection) -> str:
+    """Whether a posting ``e`` is of a gain, a commission or a fee, as SQL: whether its account is
+    for those in the charts up to that of its entry."""
     roles = ", ".join(f"'{role}'" for role in RESULT_ROLES)
     rows = connection.execute(
         "SELECT since, group_concat(quote(code), ', ') FROM (SELECT r.value AS code,"
@@ -186,10 +187,11 @@ class LedgerPoints:
                 (account, start.point),
             ).fetchone()
             found[account] = row[0] if row else 0
+        counted = counted_sql(self._c)
         for part in (_STRETCH, _LATER):
             source, _, where = part.format("postings").partition(" WHERE ")
             rows = self._c.execute(
-                results_sql(self._c, source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
+                results_sql(counted, source, f"{where} {_CLOCKS}"), _clocks(as_of, start, until)
             )
             for _, account, result in rows:
                 if account in asked:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from aggregates.errors import DomainError
-from projections.ledger_points import results_sql
+from projections.ledger_points import counted_sql, results_sql
 from projections.posting_rules import Line
 
 LARGEST = 2**63 - 1  # what SQLite holds in an integer
@@ -123,7 +123,7 @@ class LedgerRows:
         )
         for code, amount, quantity in later:
             self.total(code).move(amount, quantity, 0, self.point)
-        sql = results_sql(c, "FROM postings e", "e.transaction_id > ?")
+        sql = results_sql(counted_sql(c), "FROM postings e", "e.transaction_id > ?")
         for _, account, result in c.execute(sql, (self._point_after,)):
             self.total(account).result += result
 

@@ -1,4 +1,4 @@
-"""History for a rebuild: a second process reads it, checks the chain and opens the payloads.
+"""History for a rebuild: a second process reads it and checks the chain; either opens payloads.
 
 ``python -m projections.verified_batches STORE UNTIL MODULE:CLASS`` reads the data keys from its
 standard input and writes batches to its standard output, each an 8-byte length and marshalled
@@ -43,12 +43,12 @@ from security.data_keys import DataKey, KeyRing, MissingKey
 ROWS_A_BATCH = 500  # of history, passed over ones included: they stay in the processor's cache
 PIPE_BYTES = 1 << 20
 LITTLE = 0.25  # of the pipe
-MESSAGE_MAX = 1 << 32  # bytes; a batch has less than 1 MB
+MESSAGE_MAX = 1 << 32  # bytes; a batch has half a megabyte at most, unless payloads are long
 # used by one thread from its opening on: locking it for every value is a quarter of the reading
 READ_ALONE = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
 _LENGTH = struct.Struct(">Q")
 _INT = struct.calcsize("i")
-_NONE = ("", None)
+_NONE = ("", None)  # topic and form of an event that no reader is for
 _LEFT = 1  # values of what stands for a run of rows that was left sealed
 Taker = Callable[[list[Row]], list[Row]]
 _TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"))
@@ -57,8 +57,8 @@ _TOPIC, _SCHEMA, _STATE = map(COLUMNS.index, ("topic", "schema_version", "state"
 def verified_batches(
     store: Path, kind: type[Projection], keys: KeyRing, until: int | None = None
 ) -> Generator[Batch, None, None]:
-    """What ``kind`` folds of the history up to ``until``, its chain and every seal checked by
-    another process.
+    """What ``kind`` folds of the history up to ``until``, its chain and every seal checked, most of
+    it by another process.
 
     Raises HistoryBroken at the first event that does not hold, StoreUnreadable, MissingKey.
     """
@@ -167,18 +167,25 @@ def batches(
     taken = taker(kind, keys)
     rows, begun = list[tuple[Any, ...]](), 0
     position, digest = 0, GENESIS
-    for run in chained(connection, stop):
-        rows += [(run,)] if is_sealed(run) and leave_sealed() else taken(run)
-        position, digest = run[-1][0], run[-1][-1]
-        if position - begun >= ROWS_A_BATCH:
+    try:
+        for run in chained(connection, stop):
+            rows += [(run,)] if is_sealed(run) and leave_sealed() else taken(run)
+            position, digest = run[-1][0], run[-1][-1]
+            if position - begun >= ROWS_A_BATCH:
+                yield Batch(position, digest, last, rows)
+                rows, begun = [], position
+    except (BrokenChain, MissingKey):
+        if position > begun:  # in what was left sealed before it there may be an earlier fault
             yield Batch(position, digest, last, rows)
-            rows, begun = [], position
+        raise
     if position > begun:
         yield Batch(position, digest, last, rows)
     if stop > last:
         ended = check_end(Verification(position, digest, None, ""), *head)
         if ended.bad_position is not None:
             raise BrokenChain(ended.bad_position, b"", ended.reason)
+    elif position < last:
+        raise BrokenChain(position + 1, digest, "it is missing")
 
 
 def taker(kind: type[Projection], keys: KeyRing) -> Taker:

@@ -81,6 +81,17 @@ def test_a_rebuild_up_to_a_position_does_not_look_at_what_comes_after(
         rebuilt(7)
 
 
+def test_events_that_are_missing_before_the_end_of_a_bounded_rebuild_are_a_fault(
+    keeper: Any, rebuilt: Callable[..., str]
+) -> None:
+    keeper.buy("10", "10.00")
+    tamper(keeper, "DELETE FROM stored_events WHERE position IN (5, 6)")
+    assert rebuilt(4)
+    for until in (5, 6):
+        with pytest.raises(HistoryBroken, match="event 5 is bad: it is missing"):
+            rebuilt(until)
+
+
 def test_a_rebuild_up_to_before_the_first_event_is_empty(
     keeper: Any, rebuilt: Callable[..., str]
 ) -> None:

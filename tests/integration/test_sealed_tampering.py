@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from config.paths import DataFolder
+from eventstore import verification
 from eventstore.envelope import COLUMN_LIST, COLUMNS, GENESIS, Envelope, chain_hash
 from eventstore.errors import HistoryBroken, SealBroken
 from eventstore.feed import Feed
@@ -24,7 +26,7 @@ from projections.base import ProjectionHalted
 from projections.building import built
 from projections.ledger import Ledger
 from projections.ledger_queries import LedgerQueries
-from projections.verified_batches import batches, verified_batches
+from projections.verified_batches import all_opened, batches, taker, verified_batches
 from runtime.cli import main
 from runtime.event_view import event_view
 from runtime.history_transfer import import_history
@@ -127,6 +129,26 @@ def test_a_ciphertext_that_is_not_in_its_place_is_named_by_position(
             with pytest.raises(ProjectionHalted, match=f"before event {position} .*does not open"):
                 ledger.catch_up(feed)
             assert ledger.tracked()[0] == position - 1
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 9])
+def test_the_first_fault_is_named_whoever_opens_the_payloads(
+    forged: Callable[..., Feed], rows: list[Envelope], sealed: Any, left: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Seals that do not open at 3 and 7, a chain that breaks at 8, all in one batch; the first
+    ``left`` runs of two rows are left to the process that folds."""
+    bad = [
+        row._replace(state=bytes(len(row.state))) if row.position in (3, 7) else row for row in rows
+    ]
+    forged(bad).close()
+    with closing(sqlite3.connect(sealed.path)) as c, c:
+        c.execute("UPDATE stored_events SET actor = 'nobody' WHERE position = 8")
+    monkeypatch.setattr(verification, "RUN", 2)
+    runs, taken = iter(range(20)), taker(Ledger, sealed.vault.ring())
+    found = batches(sealed.path, Ledger, sealed.vault.ring(), 2**62, lambda: next(runs) < left)
+    with pytest.raises(BrokenChain, match=r"event 3 is bad.*does not open"):
+        list(map(all_opened, found, repeat(taken)))
 
 
 def test_the_keys_of_another_bot_open_nothing(sealed: Any) -> None:
